@@ -1,0 +1,9 @@
+//! The pure core of roundtable.
+//!
+//! Nothing in here opens a socket, reads a clock, starts a thread, touches a device or draws a random
+//! number: the present moment, seeds and addresses are arguments. The same code therefore runs live, in
+//! virtual time, and under a fuzzer.
+
+pub mod id;
+pub mod limits;
+pub mod media;

@@ -1,0 +1,39 @@
+//! Every bound of the protocol in one place, each with what happens when it is reached.
+
+use std::time::Duration;
+
+/// Members of one group. A newcomer beyond it is refused with "the group is full".
+pub const MEMBERS_MAX: usize = 64;
+
+/// Characters of a member's name. Longer names are cut.
+pub const NAME_CHARS_MAX: usize = 32;
+
+/// Bytes of one Opus frame. At the 64 kbit/s ceiling a 40 ms frame is 320 bytes; a longer frame from
+/// the network is dropped as malformed.
+pub const OPUS_FRAME_BYTES_MAX: usize = 400;
+
+/// Bytes of one media packet: quinn carries up to 1166 bytes in a datagram at the fixed MTU of 1200.
+/// A longer one is dropped as malformed.
+pub const MEDIA_PACKET_BYTES_MAX: usize = 1150;
+
+/// Redundant frames beside the primary one in a media packet. More are dropped as malformed.
+pub const REDUNDANT_FRAMES_MAX: usize = 4;
+
+/// Frames a jitter buffer holds. At 10 ms frames this is over a second; beyond it the oldest is dropped.
+pub const JITTER_FRAMES_MAX: usize = 128;
+
+/// Bytes of one control message. A longer one closes the connection that sent it.
+pub const CONTROL_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of one handshake message: the largest is a Noise message with a signed identity. A longer one
+/// fails the handshake.
+pub const HANDSHAKE_MESSAGE_BYTES_MAX: usize = 1024;
+
+/// Addresses carried for one member. More are cut.
+pub const CANDIDATES_MAX: usize = 16;
+
+/// Characters of a ticket; a longer line is refused as mistyped before it is decoded.
+pub const TICKET_CHARS_MAX: usize = 2048;
+
+/// From a connection's first packet to a finished Noise handshake. Later ones are closed.
+pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(3);
