@@ -4,6 +4,9 @@
 //! number: the present moment, seeds and addresses are arguments. The same code therefore runs live, in
 //! virtual time, and under a fuzzer.
 
+pub mod control;
+pub mod demux;
+pub mod group;
 pub mod id;
 pub mod limits;
 pub mod media;

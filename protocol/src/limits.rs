@@ -32,6 +32,9 @@ pub const HANDSHAKE_MESSAGE_BYTES_MAX: usize = 1024;
 /// Addresses carried for one member. More are cut.
 pub const CANDIDATES_MAX: usize = 16;
 
+/// Tickets a member remembers. Beyond it the one that expires first is forgotten.
+pub const GRANTS_MAX: usize = 64;
+
 /// Characters of a ticket; a longer line is refused as mistyped before it is decoded.
 pub const TICKET_CHARS_MAX: usize = 2048;
 

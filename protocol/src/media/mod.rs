@@ -1,5 +1,13 @@
 //! Voice on the wire: what one frame is, how frames share a packet, how a packet is read.
+//!
+//! A packet travels in one QUIC datagram. [`packet`] is the codec of a single packet; [`Depacketizer`]
+//! unwraps its short counters into 64 bits, so that nothing behind it ever sees a wrap.
 
+mod depacketizer;
 mod frame;
+pub mod packet;
+mod report;
 
-pub use frame::{Frame, FrameBytes, FrameOrigin, MediaTime, TICK_SAMPLES, TICKS_PER_SECOND, SAMPLE_RATE};
+pub use depacketizer::{Depacketizer, Frames};
+pub use frame::{Frame, FrameBytes, FrameOrigin, MediaTime, SAMPLE_RATE, TICK_SAMPLES, TICKS_PER_SECOND};
+pub use report::ReceptionReport;

@@ -1,0 +1,242 @@
+//! Who is in the group, and by which tickets one comes in.
+//!
+//! The roster is what this member knows: members are added when a member we trust introduces them and
+//! removed when they leave or stay away too long. It is ordered, bounded and has no clock. Signatures on
+//! its changes, roles, locking and removal of others are left out of this first version of the roster.
+
+use crate::control::{Grant, Member};
+use crate::id::PeerId;
+use crate::limits::{CANDIDATES_MAX, GRANTS_MAX, MEMBERS_MAX, NAME_CHARS_MAX};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// One member of the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberRecord {
+    /// Display name, cleaned by [`clean_name`].
+    pub name: String,
+    /// Where it may be reached, best first.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// What became of a member that was told to the roster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Added {
+    /// It was not known: tell the others, connect to it.
+    New,
+    /// It was known; its addresses or name may have changed.
+    Known,
+    /// The group is full.
+    Full,
+}
+
+/// The members other than oneself, and the tickets.
+#[derive(Debug, Default)]
+pub struct Roster {
+    members: BTreeMap<PeerId, MemberRecord>,
+    grants: BTreeMap<[u8; 8], Grant>,
+}
+
+/// Whether a ticket opens the door.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GrantState {
+    /// It does, with this secret.
+    Valid([u8; 16]),
+    /// It did until its expiry.
+    Expired,
+    /// This group never issued it.
+    Unknown,
+}
+
+impl Roster {
+    /// Adds or updates a member.
+    pub fn add(&mut self, id: PeerId, name: &str, addresses: &[SocketAddr]) -> Added {
+        let mut addresses = addresses.to_vec();
+        addresses.truncate(CANDIDATES_MAX);
+        let record = MemberRecord { name: clean_name(name), addresses };
+        let full = self.is_full();
+        match self.members.get_mut(&id) {
+            Some(known) => {
+                if !record.addresses.is_empty() {
+                    known.addresses = record.addresses;
+                }
+                known.name = record.name;
+                Added::Known
+            }
+            None if full => Added::Full,
+            None => {
+                self.members.insert(id, record);
+                Added::New
+            }
+        }
+    }
+
+    /// Removes a member; returns whether it was there.
+    pub fn remove(&mut self, id: PeerId) -> bool {
+        self.members.remove(&id).is_some()
+    }
+
+    /// A member's record.
+    pub fn get(&self, id: PeerId) -> Option<&MemberRecord> {
+        self.members.get(&id)
+    }
+
+    /// All other members, ordered by id.
+    pub fn iter(&self) -> impl Iterator<Item = (PeerId, &MemberRecord)> {
+        self.members.iter().map(|(id, record)| (*id, record))
+    }
+
+    /// Whether there is a place for one more.
+    pub fn is_full(&self) -> bool {
+        // One place is our own.
+        self.members.len() + 1 >= MEMBERS_MAX
+    }
+
+    /// Finds the one member a person means: by the id's beginning, or by name without regard to case.
+    pub fn find(&self, who: &str) -> Result<PeerId, FindError> {
+        let wanted = who.to_lowercase();
+        let mut found = self.members.iter().filter(|(id, member)| {
+            member.name.to_lowercase() == wanted || (wanted.len() >= 4 && id.to_string().starts_with(&wanted))
+        });
+        match (found.next(), found.next()) {
+            (Some((id, _)), None) => Ok(*id),
+            (None, _) => Err(FindError::Nobody),
+            (Some(_), Some(_)) => Err(FindError::Several),
+        }
+    }
+
+    /// Remembers a ticket. Beyond [`GRANTS_MAX`] the one that expires first is forgotten.
+    pub fn grant(&mut self, grant: Grant) {
+        self.grants.insert(*grant.ticket, grant);
+        while self.grants.len() > GRANTS_MAX {
+            let first = self.grants.values().min_by_key(|g| g.expiry).map(|g| *g.ticket);
+            self.grants.remove(&first.expect("a table over its bound is not empty"));
+        }
+    }
+
+    /// The tickets, for a newcomer.
+    pub fn grants(&self) -> Vec<Grant> {
+        self.grants.values().cloned().collect()
+    }
+
+    /// Whether a ticket is valid at `now_unix` seconds.
+    pub fn grant_state(&self, ticket: [u8; 8], now_unix: u64) -> GrantState {
+        match self.grants.get(&ticket) {
+            None => GrantState::Unknown,
+            Some(grant) if grant.expiry < now_unix => GrantState::Expired,
+            Some(grant) => GrantState::Valid(*grant.secret),
+        }
+    }
+}
+
+/// Why [`Roster::find`] found no member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FindError {
+    /// No member has that name or id.
+    #[error("nobody here goes by that name or id")]
+    Nobody,
+    /// More than one member fits.
+    #[error("several members fit: use the first letters of the id")]
+    Several,
+}
+
+/// A member's description for the wire.
+pub fn describe(id: PeerId, record: &MemberRecord) -> Member {
+    Member {
+        id: id.0.into(),
+        name: record.name.clone(),
+        addresses: record.addresses.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// The addresses of a description that can be addresses of a member: parsed, and not unspecified, multicast
+/// or port 0. Anything else is skipped.
+pub fn usable_addresses(member: &Member) -> Vec<SocketAddr> {
+    let parsed = member.addresses.iter().filter_map(|text| text.parse().ok());
+    parsed.filter(is_usable).take(CANDIDATES_MAX).collect()
+}
+
+fn is_usable(address: &SocketAddr) -> bool {
+    let ip = address.ip();
+    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast()
+}
+
+/// A name fit to show: control and bidirectional formatting characters removed, white space folded, cut to
+/// [`NAME_CHARS_MAX`] characters, never empty.
+pub fn clean_name(name: &str) -> String {
+    let visible: String =
+        name.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !is_hidden(*c)).collect();
+    let folded = visible.split_whitespace().collect::<Vec<_>>().join(" ");
+    let cut: String = folded.chars().take(NAME_CHARS_MAX).collect();
+    if cut.is_empty() { "someone".into() } else { cut }
+}
+
+/// Characters that move the cursor, change direction or take no room.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Added, FindError, GrantState, Roster, clean_name, usable_addresses};
+    use crate::control::{Grant, Member};
+    use crate::id::PeerId;
+    use crate::limits::{GRANTS_MAX, MEMBERS_MAX};
+
+    fn peer(n: u8) -> PeerId {
+        PeerId([n; 32])
+    }
+
+    #[test]
+    fn the_group_has_a_last_seat() {
+        let mut roster = Roster::default();
+        for n in 1..MEMBERS_MAX as u8 {
+            assert_eq!(roster.add(peer(n), "x", &[]), Added::New);
+        }
+        assert_eq!(roster.add(peer(200), "x", &[]), Added::Full);
+        assert_eq!(roster.add(peer(1), "y", &[]), Added::Known);
+    }
+
+    #[test]
+    fn a_member_is_found_by_name_or_beginning_of_id() {
+        let mut roster = Roster::default();
+        roster.add(peer(1), "Ada", &[]);
+        roster.add(peer(2), "Bob", &[]);
+        roster.add(peer(3), "bob", &[]);
+        assert_eq!(roster.find("ada"), Ok(peer(1)));
+        assert_eq!(roster.find(&peer(2).short()), Ok(peer(2)));
+        assert_eq!(roster.find("bob"), Err(FindError::Several));
+        assert_eq!(roster.find("eve"), Err(FindError::Nobody));
+    }
+
+    #[test]
+    fn names_cannot_draw_on_the_terminal() {
+        assert_eq!(clean_name("a\u{1b}[31m\u{202e}b \n\t c"), "a[31mb c");
+        assert_eq!(clean_name("\u{7}"), "someone");
+        assert_eq!(clean_name(&"x".repeat(100)).len(), 32);
+    }
+
+    #[test]
+    fn addresses_nobody_can_have_are_skipped() {
+        let addresses = ["0.0.0.0:1", "224.0.0.1:5", "10.0.0.1:0", "nonsense", "10.0.0.1:4700"];
+        let member = Member {
+            id: [0; 32].into(),
+            name: String::new(),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+        };
+        assert_eq!(usable_addresses(&member), ["10.0.0.1:4700".parse().expect("an address")]);
+    }
+
+    #[test]
+    fn tickets_expire_and_the_table_is_bounded() {
+        let mut roster = Roster::default();
+        for n in 0..=GRANTS_MAX as u64 {
+            let ticket = n.to_be_bytes();
+            roster.grant(Grant { ticket: ticket.into(), secret: [7; 16].into(), expiry: 1000 + n });
+        }
+        assert_eq!(roster.grant_state(0u64.to_be_bytes(), 10), GrantState::Unknown);
+        assert_eq!(roster.grant_state(5u64.to_be_bytes(), 10), GrantState::Valid([7; 16]));
+        assert_eq!(roster.grant_state(5u64.to_be_bytes(), 1006), GrantState::Expired);
+    }
+}
