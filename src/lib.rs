@@ -1,1 +1,3 @@
-//! r
+//! Roundtable: a group voice call between friends, peer to peer, with no server of its own.
+
+pub mod net;

@@ -1,0 +1,12 @@
+//! From this machine to the others: sockets, paths, QUIC, and the tasks of each peer.
+//!
+//! One UDP socket carries everything. QUIC sees each peer under a *virtual* address that never changes
+//! ([`paths`]); the socket ([`socket`]) maps it to wherever the peer really is, so that a change of path is
+//! invisible to the connection. [`peer`] turns an authenticated connection into frames and messages.
+
+pub mod congestion;
+pub mod node;
+pub mod paths;
+pub mod socket;
+pub mod tls;
+pub mod udp;

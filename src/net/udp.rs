@@ -1,0 +1,112 @@
+//! A UDP socket, real or simulated.
+
+use std::fmt::Debug;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
+use std::task::{Context, Poll};
+use tokio::io::ReadBuf;
+use tokio::net::UdpSocket;
+
+/// Datagrams in and out. Addresses are canonical: an IPv4 peer is an IPv4 address even on a dual-stack
+/// socket.
+pub trait Udp: Debug + Send + Sync + 'static {
+    /// Sends one datagram now, or fails with `WouldBlock`.
+    fn try_send(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<()>;
+    /// Waits until sending may succeed again.
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    /// Receives one datagram into `buffer`: its length and where it came from.
+    fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>>;
+    /// The local address.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+/// The operating system's socket.
+#[derive(Debug)]
+pub struct SystemUdp {
+    socket: UdpSocket,
+    dual_stack: bool,
+}
+
+/// Ports tried after the default one is found taken.
+const PORTS_TRIED: u16 = 64;
+
+/// Two seconds of eight voices: room for a runtime that was held up, not for a flood.
+const RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
+
+impl SystemUdp {
+    /// Binds `address`; the unspecified IPv6 address serves IPv4 as well, and falls back to IPv4 where
+    /// there is no IPv6. Call within a tokio runtime.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        match Self::bind_exactly(address) {
+            Err(error) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && !is_taken(&error) => {
+                Self::bind_exactly(SocketAddr::from(([0, 0, 0, 0], address.port())))
+            }
+            other => other,
+        }
+    }
+
+    /// Like [`Self::bind`], but goes on to the next free port when this one is taken.
+    pub fn bind_near(address: SocketAddr) -> io::Result<Self> {
+        let mut result = Self::bind(address);
+        for step in 1..PORTS_TRIED {
+            match &result {
+                Err(error) if is_taken(error) => {
+                    let port = address.port().saturating_add(step);
+                    result = Self::bind(SocketAddr::new(address.ip(), port));
+                }
+                Ok(_) | Err(_) => return result,
+            }
+        }
+        result
+    }
+
+    fn bind_exactly(address: SocketAddr) -> io::Result<Self> {
+        let domain = socket2::Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
+        let dual_stack = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        if address.is_ipv6() {
+            socket.set_only_v6(!dual_stack)?;
+        }
+        // A smaller buffer than asked for still works; it only drops sooner under load.
+        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        let socket = UdpSocket::from_std(StdSocket::from(socket))?;
+        Ok(Self { socket, dual_stack })
+    }
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrInUse
+}
+
+impl Udp for SystemUdp {
+    fn try_send(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<()> {
+        let to = match to {
+            SocketAddr::V4(v4) if self.dual_stack => {
+                SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
+            }
+            SocketAddr::V4(_) | SocketAddr::V6(_) => to,
+        };
+        self.socket.try_send_to(datagram, to).map(drop)
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_send_ready(cx)
+    }
+
+    fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
+        let mut buffer = ReadBuf::new(buffer);
+        let from = std::task::ready!(self.socket.poll_recv_from(cx, &mut buffer))?;
+        Poll::Ready(Ok((buffer.filled().len(), canonical(from))))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+/// An IPv4 address in IPv6 clothes becomes an IPv4 address.
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
