@@ -8,5 +8,8 @@ pub mod control;
 pub mod demux;
 pub mod group;
 pub mod id;
+pub mod identity;
+pub mod invite;
 pub mod limits;
 pub mod media;
+pub mod name;

@@ -29,6 +29,10 @@ pub const CONTROL_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// fails the handshake.
 pub const HANDSHAKE_MESSAGE_BYTES_MAX: usize = 1024;
 
+/// Bytes the application may add to its side of a handshake; with them the largest Noise message is 915
+/// bytes. Asserted when sending; a longer one from the network fails the handshake.
+pub const HANDSHAKE_PAYLOAD_BYTES_MAX: usize = 512;
+
 /// Addresses carried for one member. More are cut.
 pub const CANDIDATES_MAX: usize = 16;
 
@@ -37,6 +41,12 @@ pub const GRANTS_MAX: usize = 64;
 
 /// Characters of a ticket; a longer line is refused as mistyped before it is decoded.
 pub const TICKET_CHARS_MAX: usize = 2048;
+
+/// TURN servers in a ticket. More are cut.
+pub const TICKET_RELAYS_MAX: usize = 4;
+
+/// Bytes of one TURN server's address and credentials in a ticket. A longer one is left out.
+pub const TICKET_RELAY_BYTES_MAX: usize = 160;
 
 /// From a connection's first packet to a finished Noise handshake. Later ones are closed.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(3);
