@@ -13,3 +13,4 @@ pub mod invite;
 pub mod limits;
 pub mod media;
 pub mod name;
+pub mod noise;

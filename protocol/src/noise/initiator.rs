@@ -1,0 +1,275 @@
+//! The side that opened the connection.
+
+use std::mem;
+
+use super::channel::{Channel, FinishedChannel};
+use super::introduction::Introduction;
+use super::pake::{Exchange, Pake, Side};
+use super::reason::{HandshakeError, RefuseReason};
+use super::secret::{EpochSecret, Psk, StretchedPassword, member_psk, password_psk, ticket_psk};
+use super::wire::{self, Kind, Mode};
+use super::{Established, Local, Party, Transcript};
+use crate::id::{GroupId, PeerId};
+use crate::invite::{Ticket, TicketId, TicketSecret};
+use crate::limits::HANDSHAKE_PAYLOAD_BYTES_MAX;
+
+/// What entitles us to enter.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// A ticket.
+    Ticket {
+        /// The group it is for.
+        group: GroupId,
+        /// Which ticket.
+        ticket: TicketId,
+        /// Its secret.
+        secret: TicketSecret,
+    },
+    /// A password; it is asked for once the group is known, which salts it.
+    Password,
+    /// Membership.
+    Member {
+        /// The group we are in.
+        group: GroupId,
+        /// The epoch we know.
+        epoch: u64,
+        /// Its secret.
+        secret: EpochSecret,
+    },
+}
+
+/// Who has to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpectedPeer {
+    /// This member and no other: a ticket's issuer, or the member we mean to reach.
+    Exactly(PeerId),
+    /// Whoever has the secret; the caller decides when the handshake is over. For passwords.
+    Anyone,
+}
+
+/// What the initiator tells its caller.
+#[derive(Debug)]
+pub enum InitiatorEvent {
+    /// Answer with [`Initiator::provide_password`].
+    NeedPassword {
+        /// What to stretch the password for.
+        group: GroupId,
+    },
+    /// The end: connected.
+    Established(Established),
+    /// The end: not connected.
+    Failed(HandshakeError),
+}
+
+/// The initiator's state machine.
+///
+/// After creating it, and after each call, send what [`poll_transmit`](Self::poll_transmit) gives and then
+/// act on [`poll_event`](Self::poll_event). After the last event every message is ignored.
+pub struct Initiator {
+    state: State,
+    transmit: Option<Vec<u8>>,
+    event: Option<InitiatorEvent>,
+}
+
+/// What stays the same until Noise3 is sent.
+struct Start {
+    party: Party,
+    credential: Credential,
+    expected: ExpectedPeer,
+    payload: Vec<u8>,
+    transcript: Transcript,
+}
+
+enum State {
+    AwaitReply(Start),
+    AwaitPassword { start: Start, version: u8, group: GroupId },
+    AwaitPake { start: Start, version: u8, pake: Pake },
+    AwaitNoise2 { start: Start, version: u8, channel: Channel },
+    AwaitConfirm { version: u8, mode: Mode, introduction: Introduction, channel: FinishedChannel },
+    Ended,
+}
+
+/// A state reached, and what is to be sent or told on reaching it.
+struct Step {
+    state: State,
+    transmit: Option<Vec<u8>>,
+    event: Option<InitiatorEvent>,
+}
+
+impl Credential {
+    /// A ticket's, to be used with [`ExpectedPeer::Exactly`] its issuer.
+    pub fn of_ticket(ticket: &Ticket) -> Self {
+        Self::Ticket { group: ticket.group, ticket: ticket.id, secret: ticket.secret.clone() }
+    }
+
+    fn mode(&self) -> Mode {
+        match *self {
+            Self::Ticket { group, ticket, .. } => Mode::Ticket { group, ticket },
+            Self::Password => Mode::Password,
+            Self::Member { group, epoch, .. } => Mode::Member { group, epoch },
+        }
+    }
+}
+
+impl Initiator {
+    /// Begins a handshake. `payload` goes to the responder's application, encrypted, once the responder is
+    /// known; at most [`HANDSHAKE_PAYLOAD_BYTES_MAX`] bytes.
+    ///
+    /// # Panics
+    /// If the payload is longer.
+    pub fn new(local: &Local<'_>, credential: Credential, expected: ExpectedPeer, payload: &[u8]) -> Self {
+        Self::with_party(Party::new(local), credential, expected, payload)
+    }
+
+    pub(super) fn with_party(
+        party: Party,
+        credential: Credential,
+        expected: ExpectedPeer,
+        payload: &[u8],
+    ) -> Self {
+        assert!(payload.len() <= HANDSHAKE_PAYLOAD_BYTES_MAX, "the payload is longer than allowed");
+        let hello = wire::hello(party.version_min, party.version_max, &credential.mode());
+        let mut transcript = Transcript::new();
+        transcript.add(&hello);
+        let start = Start { party, credential, expected, payload: payload.to_vec(), transcript };
+        Self { state: State::AwaitReply(start), transmit: Some(hello), event: None }
+    }
+
+    /// Takes a message from the responder, without its frame header.
+    pub fn handle_message(&mut self, message: &[u8]) {
+        if self.has_ended() {
+            return;
+        }
+        let state = mem::replace(&mut self.state, State::Ended);
+        if let Some(reason) = wire::refusal(message) {
+            self.event = Some(InitiatorEvent::Failed(HandshakeError::Refused(reason)));
+            return;
+        }
+        let step = match state {
+            State::AwaitReply(start) => start.on_reply(message),
+            // Nothing can come before our own next message.
+            State::AwaitPassword { .. } => Err(RefuseReason::Malformed),
+            State::AwaitPake { start, version, pake } => start.on_pake(message, version, pake),
+            State::AwaitNoise2 { start, version, channel } => start.on_noise2(message, version, channel),
+            State::AwaitConfirm { version, mode, introduction, channel } => {
+                on_confirm(message, channel).map(|(payload, handshake_hash)| {
+                    let Introduction { peer, name, payload: _ } = introduction;
+                    let established = Established { peer, name, version, handshake_hash, payload, mode };
+                    Step {
+                        state: State::Ended,
+                        transmit: None,
+                        event: Some(InitiatorEvent::Established(established)),
+                    }
+                })
+            }
+            State::Ended => return,
+        };
+        self.apply(step);
+    }
+
+    /// Answers [`InitiatorEvent::NeedPassword`]; ignored at any other time.
+    pub fn provide_password(&mut self, password: &StretchedPassword) {
+        match mem::replace(&mut self.state, State::Ended) {
+            State::AwaitPassword { start, version, group } => {
+                let step = start.on_password(version, group, password);
+                self.apply(Ok(step));
+            }
+            other => self.state = other,
+        }
+    }
+
+    /// A message to send.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.transmit.take()
+    }
+
+    /// What the caller has to know or do.
+    pub fn poll_event(&mut self) -> Option<InitiatorEvent> {
+        self.event.take()
+    }
+
+    /// Whether the last event has been given.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+
+    fn apply(&mut self, step: Result<Step, RefuseReason>) {
+        match step {
+            Ok(Step { state, transmit, event }) => {
+                self.state = state;
+                self.transmit = transmit;
+                self.event = event;
+            }
+            Err(reason) => {
+                self.transmit = Some(wire::refuse(reason));
+                self.event = Some(InitiatorEvent::Failed(HandshakeError::Refusing(reason)));
+            }
+        }
+    }
+}
+
+impl Start {
+    fn on_reply(mut self, message: &[u8]) -> Result<Step, RefuseReason> {
+        let (version, group) = wire::read_hello_reply(wire::body(Kind::HelloReply, message)?)?;
+        if version < self.party.version_min || version > self.party.version_max {
+            return Err(RefuseReason::WrongVersion);
+        }
+        self.transcript.add(message);
+        let (ours, psk) = match &self.credential {
+            Credential::Ticket { group, ticket, secret } => (*group, ticket_psk(secret, *ticket)),
+            Credential::Member { group, epoch, secret } => (*group, member_psk(secret, *group, *epoch)),
+            Credential::Password => {
+                let event = Some(InitiatorEvent::NeedPassword { group });
+                let state = State::AwaitPassword { start: self, version, group };
+                return Ok(Step { state, transmit: None, event });
+            }
+        };
+        if group != ours {
+            return Err(RefuseReason::UnexpectedPeer);
+        }
+        Ok(self.begin_noise(version, &psk))
+    }
+
+    fn on_password(mut self, version: u8, group: GroupId, password: &StretchedPassword) -> Step {
+        let exchange = Exchange { party: &self.party, group, transcript: self.transcript.hash() };
+        let (pake, message) = Pake::start(Side::Initiator, password, &exchange);
+        let message = wire::message(Kind::PakeInitiator, &[&message]);
+        self.transcript.add(&message);
+        let state = State::AwaitPake { start: self, version, pake };
+        Step { state, transmit: Some(message), event: None }
+    }
+
+    fn on_pake(mut self, message: &[u8], version: u8, pake: Pake) -> Result<Step, RefuseReason> {
+        let key = pake.finish(wire::body(Kind::PakeResponder, message)?)?;
+        self.transcript.add(message);
+        let psk = password_psk(&key, &self.transcript.hash(), &self.party.exporter);
+        Ok(self.begin_noise(version, &psk))
+    }
+
+    fn begin_noise(self, version: u8, psk: &Psk) -> Step {
+        let mut channel = Channel::new(Side::Initiator, &self.party, psk, &self.transcript);
+        let transmit = Some(channel.write_empty(Kind::Noise1));
+        Step { state: State::AwaitNoise2 { start: self, version, channel }, transmit, event: None }
+    }
+
+    fn on_noise2(self, message: &[u8], version: u8, mut channel: Channel) -> Result<Step, RefuseReason> {
+        let body = wire::body(Kind::Noise2, message)?;
+        let introduction = channel.read_introduction(body, &self.party)?;
+        match self.expected {
+            ExpectedPeer::Exactly(peer) if peer != introduction.peer => {
+                return Err(RefuseReason::UnexpectedPeer);
+            }
+            ExpectedPeer::Exactly(_) | ExpectedPeer::Anyone => {}
+        }
+        let transmit = Some(channel.write_introduction(Kind::Noise3, &self.party, &self.payload));
+        let mode = self.credential.mode();
+        let state = State::AwaitConfirm { version, mode, introduction, channel: channel.finish() };
+        Ok(Step { state, transmit, event: None })
+    }
+}
+
+fn on_confirm(message: &[u8], channel: FinishedChannel) -> Result<(Vec<u8>, [u8; 32]), RefuseReason> {
+    let handshake_hash = channel.handshake_hash;
+    let payload = channel.read_confirm(wire::body(Kind::Confirm, message)?)?;
+    Ok((payload, handshake_hash))
+}

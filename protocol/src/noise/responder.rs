@@ -1,0 +1,270 @@
+//! The side that was connected to. It decides who enters, and asks its caller twice: for the secret
+//! when the initiator has said what it claims to hold, and for admission when it is known who it is.
+
+use std::mem;
+
+use super::channel::{Channel, FinishedChannel};
+use super::introduction::Introduction;
+use super::pake::{Exchange, Pake, Side};
+use super::reason::{HandshakeError, RefuseReason};
+use super::secret::{Psk, Secret, StretchedPassword, member_psk, password_psk, ticket_psk};
+use super::wire::{self, Kind, Mode};
+use super::{Established, Local, Party, Transcript};
+use crate::id::{GroupId, PeerId};
+use crate::limits::HANDSHAKE_PAYLOAD_BYTES_MAX;
+use crate::name::DisplayName;
+
+/// Who asks to enter: the identity is proven, and so is the secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newcomer {
+    /// Who it is.
+    pub peer: PeerId,
+    /// What they call themselves, made safe to show.
+    pub name: DisplayName,
+    /// With what they were authenticated.
+    pub mode: Mode,
+    /// What their application sent along.
+    pub payload: Vec<u8>,
+}
+
+/// What the responder tells its caller.
+#[derive(Debug)]
+pub enum ResponderEvent {
+    /// Answer with [`Responder::provide`] or [`Responder::refuse`]. The mode's group is ours.
+    NeedSecret(Mode),
+    /// Answer with [`Responder::admit`] or [`Responder::refuse`]. Here a ticket's use is spent.
+    NeedAdmission(Newcomer),
+    /// The end: connected, as soon as the waiting message is sent.
+    Established(Established),
+    /// The end: not connected.
+    Failed(HandshakeError),
+}
+
+/// The responder's state machine.
+///
+/// After each call, send what [`poll_transmit`](Self::poll_transmit) gives and then act on
+/// [`poll_event`](Self::poll_event). After the last event every message is ignored.
+pub struct Responder {
+    state: State,
+    transmit: Option<Vec<u8>>,
+    event: Option<ResponderEvent>,
+}
+
+/// What stays the same until Noise3 has come.
+struct Start {
+    party: Party,
+    group: GroupId,
+    transcript: Transcript,
+}
+
+/// What Hello settled.
+#[derive(Clone, Copy)]
+struct Greeting {
+    version: u8,
+    mode: Mode,
+}
+
+enum State {
+    AwaitHello(Start),
+    AwaitSecret { start: Start, greeting: Greeting },
+    AwaitPake { start: Start, greeting: Greeting, password: StretchedPassword },
+    AwaitNoise1 { start: Start, greeting: Greeting, psk: Psk },
+    AwaitNoise3 { start: Start, greeting: Greeting, channel: Channel },
+    AwaitAdmission { greeting: Greeting, introduction: Introduction, channel: FinishedChannel },
+    Ended,
+}
+
+/// A state reached, and what is to be sent or told on reaching it.
+struct Step {
+    state: State,
+    transmit: Option<Vec<u8>>,
+    event: Option<ResponderEvent>,
+}
+
+impl Responder {
+    /// Waits for a Hello to the group that is here.
+    pub fn new(local: &Local<'_>, group: GroupId) -> Self {
+        Self::with_party(Party::new(local), group)
+    }
+
+    pub(super) fn with_party(party: Party, group: GroupId) -> Self {
+        let start = Start { party, group, transcript: Transcript::new() };
+        Self { state: State::AwaitHello(start), transmit: None, event: None }
+    }
+
+    /// Takes a message from the initiator, without its frame header.
+    pub fn handle_message(&mut self, message: &[u8]) {
+        if self.has_ended() {
+            return;
+        }
+        let state = mem::replace(&mut self.state, State::Ended);
+        if let Some(reason) = wire::refusal(message) {
+            self.event = Some(ResponderEvent::Failed(HandshakeError::Refused(reason)));
+            return;
+        }
+        let step = match state {
+            State::AwaitHello(start) => start.on_hello(message),
+            State::AwaitPake { start, greeting, password } => start.on_pake(message, greeting, &password),
+            State::AwaitNoise1 { start, greeting, psk } => start.on_noise1(message, greeting, &psk),
+            State::AwaitNoise3 { start, greeting, channel } => start.on_noise3(message, greeting, channel),
+            // It is our turn; nobody sends ahead.
+            State::AwaitSecret { .. } | State::AwaitAdmission { .. } => Err(RefuseReason::Malformed),
+            State::Ended => return,
+        };
+        self.apply(step);
+    }
+
+    /// Answers [`ResponderEvent::NeedSecret`]; ignored at any other time. A secret of another kind than
+    /// the mode's counts as none.
+    pub fn provide(&mut self, secret: Secret) {
+        match mem::replace(&mut self.state, State::Ended) {
+            State::AwaitSecret { start, greeting } => {
+                let step = start.on_secret(greeting, secret);
+                self.apply(step);
+            }
+            other => self.state = other,
+        }
+    }
+
+    /// Answers [`ResponderEvent::NeedAdmission`]; ignored at any other time. `payload` goes to the
+    /// newcomer's application, encrypted; at most [`HANDSHAKE_PAYLOAD_BYTES_MAX`] bytes.
+    ///
+    /// # Panics
+    /// If the payload is longer.
+    pub fn admit(&mut self, payload: &[u8]) {
+        assert!(payload.len() <= HANDSHAKE_PAYLOAD_BYTES_MAX, "the payload is longer than allowed");
+        match mem::replace(&mut self.state, State::Ended) {
+            State::AwaitAdmission { greeting, introduction, channel } => {
+                let Introduction { peer, name, payload: theirs } = introduction;
+                let Greeting { version, mode } = greeting;
+                let handshake_hash = channel.handshake_hash;
+                self.transmit = Some(channel.write_confirm(payload));
+                self.event = Some(ResponderEvent::Established(Established {
+                    peer,
+                    name,
+                    version,
+                    handshake_hash,
+                    payload: theirs,
+                    mode,
+                }));
+            }
+            other => self.state = other,
+        }
+    }
+
+    /// Ends the handshake for a reason that the initiator is told; ignored when it has ended.
+    pub fn refuse(&mut self, reason: RefuseReason) {
+        if !self.has_ended() {
+            self.state = State::Ended;
+            self.apply(Err(reason));
+        }
+    }
+
+    /// A message to send.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.transmit.take()
+    }
+
+    /// What the caller has to know or do.
+    pub fn poll_event(&mut self) -> Option<ResponderEvent> {
+        self.event.take()
+    }
+
+    /// Whether the last event has been given.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+
+    fn apply(&mut self, step: Result<Step, RefuseReason>) {
+        match step {
+            Ok(Step { state, transmit, event }) => {
+                self.state = state;
+                self.transmit = transmit;
+                self.event = event;
+            }
+            Err(reason) => {
+                self.transmit = Some(wire::refuse(reason));
+                self.event = Some(ResponderEvent::Failed(HandshakeError::Refusing(reason)));
+            }
+        }
+    }
+}
+
+impl Start {
+    fn on_hello(mut self, message: &[u8]) -> Result<Step, RefuseReason> {
+        let versions = (self.party.version_min, self.party.version_max);
+        let (version, mode) = wire::read_hello(wire::body(Kind::Hello, message)?, versions)?;
+        match mode {
+            Mode::Ticket { group, .. } if group != self.group => return Err(RefuseReason::UnknownTicket),
+            Mode::Member { group, .. } if group != self.group => return Err(RefuseReason::NotAMember),
+            Mode::Ticket { .. } | Mode::Member { .. } | Mode::Password => {}
+        }
+        self.transcript.add(message);
+        let state = State::AwaitSecret { start: self, greeting: Greeting { version, mode } };
+        Ok(Step { state, transmit: None, event: Some(ResponderEvent::NeedSecret(mode)) })
+    }
+
+    fn on_secret(mut self, greeting: Greeting, secret: Secret) -> Result<Step, RefuseReason> {
+        let reply = wire::hello_reply(greeting.version, self.group);
+        self.transcript.add(&reply);
+        let psk = match (greeting.mode, &secret) {
+            (Mode::Ticket { ticket, .. }, Secret::Ticket(secret)) => ticket_psk(secret, ticket),
+            (Mode::Member { group, epoch }, Secret::Member(secret)) => member_psk(secret, group, epoch),
+            (Mode::Password, Secret::Password(password)) => {
+                let state = State::AwaitPake { start: self, greeting, password: password.clone() };
+                return Ok(Step { state, transmit: Some(reply), event: None });
+            }
+            (Mode::Ticket { .. }, Secret::Member(_) | Secret::Password(_))
+            | (Mode::Member { .. }, Secret::Ticket(_) | Secret::Password(_))
+            | (Mode::Password, Secret::Ticket(_) | Secret::Member(_)) => {
+                return Err(RefuseReason::WrongSecret);
+            }
+        };
+        let state = State::AwaitNoise1 { start: self, greeting, psk };
+        Ok(Step { state, transmit: Some(reply), event: None })
+    }
+
+    fn on_pake(
+        mut self,
+        message: &[u8],
+        greeting: Greeting,
+        password: &StretchedPassword,
+    ) -> Result<Step, RefuseReason> {
+        let theirs = wire::body(Kind::PakeInitiator, message)?;
+        self.transcript.add(message);
+        let exchange = Exchange { party: &self.party, group: self.group, transcript: self.transcript.hash() };
+        let (pake, ours) = Pake::start(Side::Responder, password, &exchange);
+        let key = pake.finish(theirs)?;
+        let reply = wire::message(Kind::PakeResponder, &[&ours]);
+        self.transcript.add(&reply);
+        let psk = password_psk(&key, &self.transcript.hash(), &self.party.exporter);
+        let state = State::AwaitNoise1 { start: self, greeting, psk };
+        Ok(Step { state, transmit: Some(reply), event: None })
+    }
+
+    fn on_noise1(self, message: &[u8], greeting: Greeting, psk: &Psk) -> Result<Step, RefuseReason> {
+        let body = wire::body(Kind::Noise1, message)?;
+        let mut channel = Channel::new(Side::Responder, &self.party, psk, &self.transcript);
+        channel.read_empty(body).map_err(|_| RefuseReason::WrongSecret)?;
+        let transmit = Some(channel.write_introduction(Kind::Noise2, &self.party, &[]));
+        Ok(Step { state: State::AwaitNoise3 { start: self, greeting, channel }, transmit, event: None })
+    }
+
+    fn on_noise3(
+        self,
+        message: &[u8],
+        greeting: Greeting,
+        mut channel: Channel,
+    ) -> Result<Step, RefuseReason> {
+        let body = wire::body(Kind::Noise3, message)?;
+        let introduction = channel.read_introduction(body, &self.party)?;
+        let newcomer = Newcomer {
+            peer: introduction.peer,
+            name: introduction.name.clone(),
+            mode: greeting.mode,
+            payload: introduction.payload.clone(),
+        };
+        let state = State::AwaitAdmission { greeting, introduction, channel: channel.finish() };
+        Ok(Step { state, transmit: None, event: Some(ResponderEvent::NeedAdmission(newcomer)) })
+    }
+}
