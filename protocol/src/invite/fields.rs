@@ -16,7 +16,8 @@ use crate::limits::{CANDIDATES_MAX, TICKET_RELAY_BYTES_MAX, TICKET_RELAYS_MAX};
 const FIELDS_MAX: u64 = 64;
 
 pub(super) fn encode(ticket: &Ticket) -> Zeroizing<Vec<u8>> {
-    let mut body = Encoder::new(Vec::with_capacity(256));
+    // Enough for the largest body, so that growing leaves no copy of the secret behind.
+    let mut body = Encoder::new(Vec::with_capacity(1280));
     match write_fields(ticket, &mut body) {
         Ok(()) => Zeroizing::new(body.into_writer()),
         Err(_) => unreachable!("a vector takes every write"),

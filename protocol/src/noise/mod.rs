@@ -66,9 +66,13 @@
 //!
 //! # Left out
 //! Deadlines, counting attempts, and the ticket's validity and uses are the caller's, who answers
-//! [`ResponderEvent::NeedSecret`] and [`ResponderEvent::NeedAdmission`]. A use is spent at admission, which
-//! the caller decides on its one thread, so a single-use ticket admits one. snow and spake2 do not erase
-//! their keys; ours are. After the handshake Noise's keys are dropped: the QUIC connection, to which
+//! [`ResponderEvent::NeedSecret`] and [`ResponderEvent::NeedAdmission`]. Two things to mind there:
+//! - An attempt at a password is to be counted when the secret is asked for, and given back at admission.
+//!   Counted at the failure, a thousand handshakes begun side by side would get a thousand guesses.
+//! - A ticket's use is spent at admission, which the caller decides on its one thread, so that a
+//!   single-use ticket admits one. It should be spent in the peer's name: one whose Confirm was lost comes again.
+//!
+//! snow and spake2 do not erase their keys; ours are erased. After the handshake Noise's keys are dropped: the QUIC connection, to which
 //! the exporter tied it, carries on.
 
 mod channel;

@@ -139,6 +139,18 @@ fn a_downgraded_hello_fails_on_both_sides() {
 }
 
 #[test]
+fn a_responder_of_another_group_is_not_the_one_expected() {
+    for credential in [ticket_credential(), member_credential()] {
+        let other = Meeting::with(credential).run_tampered(|_, number, message| {
+            if number == 1 {
+                message[2..18].fill(0xEE);
+            }
+        });
+        assert_eq!(other, refused_by_initiator(RefuseReason::UnexpectedPeer));
+    }
+}
+
+#[test]
 fn a_changed_mode_fails_on_both_sides() {
     for (credential, mode) in [(ticket_credential(), 1), (ticket_credential(), 2), (member_credential(), 0)] {
         let (ours, theirs) = Meeting::with(credential).run_tampered(|_, number, message| {
