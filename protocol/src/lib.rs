@@ -10,6 +10,7 @@ pub mod group;
 pub mod id;
 pub mod identity;
 pub mod invite;
+pub mod jitter;
 pub mod limits;
 pub mod media;
 pub mod name;
