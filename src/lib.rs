@@ -1,3 +1,4 @@
 //! Roundtable: a group voice call between friends, peer to peer, with no server of its own.
 
 pub mod net;
+pub mod voice;

@@ -1,0 +1,15 @@
+//! What happens to voices between the network and the device.
+//!
+//! Everything in here runs on the voice thread at the pace of the device: 48 kHz, mono, `f32`. Each peer has a
+//! [`Receiver`], which turns frames into sound; the [`Mixer`] makes one sound of many. Neither allocates, locks
+//! or logs once built.
+
+mod comfort;
+mod limiter;
+mod mixer;
+mod queue;
+mod receiver;
+mod stretch;
+
+pub use mixer::Mixer;
+pub use receiver::{Receiver, ReceiverReport};
