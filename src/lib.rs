@@ -1,4 +1,5 @@
 //! Roundtable: a group voice call between friends, peer to peer, with no server of its own.
 
+pub mod audio;
 pub mod net;
 pub mod voice;
