@@ -2,4 +2,5 @@
 
 pub mod audio;
 pub mod net;
+pub mod session;
 pub mod voice;

@@ -32,6 +32,9 @@ pub struct Welcome {
     /// The tickets that are valid now.
     #[n(3)]
     pub grants: Vec<Grant>,
+    /// Which group this is.
+    #[n(4)]
+    pub group: ByteArray<16>,
 }
 
 /// One member as others describe it.

@@ -6,15 +6,17 @@
 
 use crate::control::{Grant, Member};
 use crate::id::PeerId;
-use crate::limits::{CANDIDATES_MAX, GRANTS_MAX, MEMBERS_MAX, NAME_CHARS_MAX};
+use crate::invite::{TicketId, TicketSecret};
+use crate::limits::{CANDIDATES_MAX, GRANTS_MAX, MEMBERS_MAX};
+use crate::name::DisplayName;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// One member of the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberRecord {
-    /// Display name, cleaned by [`clean_name`].
-    pub name: String,
+    /// Display name; possibly empty.
+    pub name: DisplayName,
     /// Where it may be reached, best first.
     pub addresses: Vec<SocketAddr>,
 }
@@ -38,10 +40,10 @@ pub struct Roster {
 }
 
 /// Whether a ticket opens the door.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum GrantState {
     /// It does, with this secret.
-    Valid([u8; 16]),
+    Valid(TicketSecret),
     /// It did until its expiry.
     Expired,
     /// This group never issued it.
@@ -53,7 +55,7 @@ impl Roster {
     pub fn add(&mut self, id: PeerId, name: &str, addresses: &[SocketAddr]) -> Added {
         let mut addresses = addresses.to_vec();
         addresses.truncate(CANDIDATES_MAX);
-        let record = MemberRecord { name: clean_name(name), addresses };
+        let record = MemberRecord { name: DisplayName::new(name), addresses };
         let full = self.is_full();
         match self.members.get_mut(&id) {
             Some(known) => {
@@ -96,7 +98,8 @@ impl Roster {
     pub fn find(&self, who: &str) -> Result<PeerId, FindError> {
         let wanted = who.to_lowercase();
         let mut found = self.members.iter().filter(|(id, member)| {
-            member.name.to_lowercase() == wanted || (wanted.len() >= 4 && id.to_string().starts_with(&wanted))
+            member.name.as_str().to_lowercase() == wanted
+                || (wanted.len() >= 4 && id.to_string().starts_with(&wanted))
         });
         match (found.next(), found.next()) {
             (Some((id, _)), None) => Ok(*id),
@@ -120,11 +123,11 @@ impl Roster {
     }
 
     /// Whether a ticket is valid at `now_unix` seconds.
-    pub fn grant_state(&self, ticket: [u8; 8], now_unix: u64) -> GrantState {
-        match self.grants.get(&ticket) {
+    pub fn grant_state(&self, ticket: TicketId, now_unix: u64) -> GrantState {
+        match self.grants.get(&ticket.0) {
             None => GrantState::Unknown,
             Some(grant) if grant.expiry < now_unix => GrantState::Expired,
-            Some(grant) => GrantState::Valid(*grant.secret),
+            Some(grant) => GrantState::Valid(TicketSecret::from_bytes(*grant.secret)),
         }
     }
 }
@@ -144,15 +147,15 @@ pub enum FindError {
 pub fn describe(id: PeerId, record: &MemberRecord) -> Member {
     Member {
         id: id.0.into(),
-        name: record.name.clone(),
+        name: record.name.to_string(),
         addresses: record.addresses.iter().map(ToString::to_string).collect(),
     }
 }
 
-/// The addresses of a description that can be addresses of a member: parsed, and not unspecified, multicast
-/// or port 0. Anything else is skipped.
-pub fn usable_addresses(member: &Member) -> Vec<SocketAddr> {
-    let parsed = member.addresses.iter().filter_map(|text| text.parse().ok());
+/// Those texts that can be addresses of a member: parsed, and not unspecified, multicast or port 0. Anything
+/// else is skipped.
+pub fn usable_addresses(texts: &[String]) -> Vec<SocketAddr> {
+    let parsed = texts.iter().filter_map(|text| text.parse().ok());
     parsed.filter(is_usable).take(CANDIDATES_MAX).collect()
 }
 
@@ -161,27 +164,12 @@ fn is_usable(address: &SocketAddr) -> bool {
     address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast()
 }
 
-/// A name fit to show: control and bidirectional formatting characters removed, white space folded, cut to
-/// [`NAME_CHARS_MAX`] characters, never empty.
-pub fn clean_name(name: &str) -> String {
-    let visible: String =
-        name.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !is_hidden(*c)).collect();
-    let folded = visible.split_whitespace().collect::<Vec<_>>().join(" ");
-    let cut: String = folded.chars().take(NAME_CHARS_MAX).collect();
-    if cut.is_empty() { "someone".into() } else { cut }
-}
-
-/// Characters that move the cursor, change direction or take no room.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Added, FindError, GrantState, Roster, clean_name, usable_addresses};
-    use crate::control::{Grant, Member};
+    use super::{Added, FindError, GrantState, Roster, usable_addresses};
+    use crate::control::Grant;
     use crate::id::PeerId;
+    use crate::invite::{TicketId, TicketSecret};
     use crate::limits::{GRANTS_MAX, MEMBERS_MAX};
 
     fn peer(n: u8) -> PeerId {
@@ -211,21 +199,10 @@ mod tests {
     }
 
     #[test]
-    fn names_cannot_draw_on_the_terminal() {
-        assert_eq!(clean_name("a\u{1b}[31m\u{202e}b \n\t c"), "a[31mb c");
-        assert_eq!(clean_name("\u{7}"), "someone");
-        assert_eq!(clean_name(&"x".repeat(100)).len(), 32);
-    }
-
-    #[test]
     fn addresses_nobody_can_have_are_skipped() {
         let addresses = ["0.0.0.0:1", "224.0.0.1:5", "10.0.0.1:0", "nonsense", "10.0.0.1:4700"];
-        let member = Member {
-            id: [0; 32].into(),
-            name: String::new(),
-            addresses: addresses.iter().map(ToString::to_string).collect(),
-        };
-        assert_eq!(usable_addresses(&member), ["10.0.0.1:4700".parse().expect("an address")]);
+        let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(usable_addresses(&texts), ["10.0.0.1:4700".parse().expect("an address")]);
     }
 
     #[test]
@@ -235,8 +212,11 @@ mod tests {
             let ticket = n.to_be_bytes();
             roster.grant(Grant { ticket: ticket.into(), secret: [7; 16].into(), expiry: 1000 + n });
         }
-        assert_eq!(roster.grant_state(0u64.to_be_bytes(), 10), GrantState::Unknown);
-        assert_eq!(roster.grant_state(5u64.to_be_bytes(), 10), GrantState::Valid([7; 16]));
-        assert_eq!(roster.grant_state(5u64.to_be_bytes(), 1006), GrantState::Expired);
+        assert_eq!(roster.grant_state(TicketId(0u64.to_be_bytes()), 10), GrantState::Unknown);
+        assert_eq!(
+            roster.grant_state(TicketId(5u64.to_be_bytes()), 10),
+            GrantState::Valid(TicketSecret::from_bytes([7; 16]))
+        );
+        assert_eq!(roster.grant_state(TicketId(5u64.to_be_bytes()), 1006), GrantState::Expired);
     }
 }

@@ -60,8 +60,8 @@ impl RateConverter {
     fn convert(&mut self) -> &[f32] {
         let (chunk, room) = (self.chunk.len(), self.converted.len());
         let input =
-            InterleavedSlice::new(&*self.chunk, 1, chunk).expect("the slice has as many frames as said");
-        let mut output = InterleavedSlice::new_mut(&mut *self.converted, 1, room)
+            InterleavedSlice::new(&self.chunk, 1, chunk).expect("the slice has as many frames as said");
+        let mut output = InterleavedSlice::new_mut(&mut self.converted, 1, room)
             .expect("the slice has as many frames as said");
         let (_, written) = self
             .inner

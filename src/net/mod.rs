@@ -5,8 +5,12 @@
 //! invisible to the connection. [`peer`] turns an authenticated connection into frames and messages.
 
 pub mod congestion;
+pub mod handshake;
+pub mod interfaces;
+pub mod link;
 pub mod node;
 pub mod paths;
+pub mod random;
 pub mod socket;
 pub mod tls;
 pub mod udp;

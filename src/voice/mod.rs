@@ -5,11 +5,14 @@
 //! or logs once built.
 
 mod comfort;
+pub mod encoder;
+pub mod engine;
 mod limiter;
 mod mixer;
 mod queue;
 mod receiver;
 mod stretch;
+pub mod thread;
 
 pub use mixer::Mixer;
 pub use receiver::{Receiver, ReceiverReport};

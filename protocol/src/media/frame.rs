@@ -2,6 +2,7 @@
 
 use crate::limits::OPUS_FRAME_BYTES_MAX;
 use std::fmt;
+use std::time::Duration;
 
 /// Everything inside roundtable runs at 48 kHz, mono, 32-bit float.
 pub const SAMPLE_RATE: u32 = 48_000;
@@ -83,4 +84,13 @@ pub struct Frame {
     pub origin: FrameOrigin,
     /// The Opus payload; empty only in a frame with `talkspurt_end`.
     pub payload: FrameBytes,
+}
+
+/// A frame and when it came in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// When the datagram was read from its connection, since the epoch of the reader's clock.
+    pub at: Duration,
+    /// The frame.
+    pub frame: Frame,
 }

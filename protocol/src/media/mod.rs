@@ -9,5 +9,7 @@ pub mod packet;
 mod report;
 
 pub use depacketizer::{Depacketizer, Frames};
-pub use frame::{Frame, FrameBytes, FrameOrigin, MediaTime, SAMPLE_RATE, TICK_SAMPLES, TICKS_PER_SECOND};
+pub use frame::{
+    Arrival, Frame, FrameBytes, FrameOrigin, MediaTime, SAMPLE_RATE, TICK_SAMPLES, TICKS_PER_SECOND,
+};
 pub use report::ReceptionReport;

@@ -1,0 +1,305 @@
+//! Drives the Noise handshake over a connection's first stream.
+
+use super::link::{Authenticated, close};
+use super::node::Node;
+use minicbor::{Decode, Encode};
+use protocol::control::MessageReader;
+use protocol::id::GroupId;
+use protocol::identity::Identity;
+use protocol::limits::{CANDIDATES_MAX, HANDSHAKE_DEADLINE, HANDSHAKE_PAYLOAD_BYTES_MAX};
+use protocol::noise::{
+    Credential, EXPORTER_LABEL, Established, ExpectedPeer, FRAME_HEADER_BYTES, HandshakeError, Initiator,
+    InitiatorEvent, Local, Mode, Newcomer, RefuseReason, Responder, ResponderEvent, Secret,
+    StretchedPassword, encode_frame, frame_bytes, stretch_password,
+};
+use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+use zeroize::Zeroizing;
+
+/// How long a refusal may take to reach the other side before the connection is closed under it.
+const REFUSAL_LINGER: Duration = Duration::from_millis(500);
+
+/// Who we are in every handshake.
+#[derive(Clone)]
+pub struct Myself {
+    /// Our keys.
+    pub identity: Arc<Identity>,
+    /// Our display name.
+    pub name: String,
+    /// Where we may be reached.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// What we enter with, when it is a password.
+#[derive(Clone)]
+pub enum Password {
+    /// None is needed.
+    None,
+    /// As typed; stretched once the group is known.
+    Typed(Arc<Zeroizing<String>>),
+}
+
+/// Decides who comes in. Called from the handshake's task.
+pub trait Doorkeeper: Send + Sync + 'static {
+    /// The group that is here.
+    fn group(&self) -> GroupId;
+    /// The secret that a newcomer's claim is tested against.
+    fn secret(&self, mode: &Mode) -> Result<Secret, RefuseReason>;
+    /// Whether a newcomer with a proven identity and secret comes in.
+    fn admit(&self, newcomer: &Newcomer) -> Result<(), RefuseReason>;
+}
+
+/// Why there is no authenticated connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandshakeFailure {
+    /// One of the two sides refused.
+    #[error(transparent)]
+    Refused(#[from] HandshakeError),
+    /// The other side took too long.
+    #[error("no answer within {} s", HANDSHAKE_DEADLINE.as_secs())]
+    Deadline,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+}
+
+fn broken(error: impl ToString) -> HandshakeFailure {
+    HandshakeFailure::Broken(error.to_string())
+}
+
+/// Enters over a connection that we opened.
+pub async fn initiate(
+    connection: Connection,
+    myself: &Myself,
+    credential: Credential,
+    expected: ExpectedPeer,
+    password: Password,
+    started: Instant,
+) -> Result<(Authenticated, Mode), HandshakeFailure> {
+    let run = async {
+        let (mut send, mut receive) = connection.open_bi().await.map_err(broken)?;
+        let outcome =
+            initiator(&connection, &mut send, &mut receive, myself, credential, expected, password).await;
+        outcome.map(|established| (established, send, receive))
+    };
+    match timeout(HANDSHAKE_DEADLINE, run).await {
+        Ok(Ok((established, send, receive))) => {
+            let mode = established.mode;
+            Ok((authenticated(established, connection, send, receive, true, started), mode))
+        }
+        Ok(Err(failure)) => {
+            refuse(connection, &failure).await;
+            Err(failure)
+        }
+        Err(_) => {
+            connection.close(VarInt::from_u32(close::REFUSED), b"too slow");
+            Err(HandshakeFailure::Deadline)
+        }
+    }
+}
+
+/// Answers at the door. The connection is closed on failure.
+pub async fn respond(
+    incoming: Incoming,
+    node: &Node,
+    myself: &Myself,
+    doors: &impl Doorkeeper,
+) -> Result<(Authenticated, Mode), HandshakeFailure> {
+    let started = Instant::now();
+    let address = incoming.remote_address();
+    let result = respond_at(incoming, myself, doors, started).await;
+    if result.is_err() {
+        node.socket().paths().remove(address);
+    }
+    result
+}
+
+async fn respond_at(
+    incoming: Incoming,
+    myself: &Myself,
+    doors: &impl Doorkeeper,
+    started: Instant,
+) -> Result<(Authenticated, Mode), HandshakeFailure> {
+    let deadline = started + HANDSHAKE_DEADLINE;
+    let connecting = incoming.accept().map_err(broken)?;
+    let connection = within(deadline, async { connecting.await.map_err(broken) }).await?;
+    let run = async {
+        let (mut send, mut receive) = connection.accept_bi().await.map_err(broken)?;
+        let outcome = responder(&connection, &mut send, &mut receive, myself, doors).await;
+        outcome.map(|established| (established, send, receive))
+    };
+    match within(deadline, run).await {
+        Ok((established, send, receive)) => {
+            let mode = established.mode;
+            Ok((authenticated(established, connection, send, receive, false, started), mode))
+        }
+        Err(HandshakeFailure::Deadline) => {
+            connection.close(VarInt::from_u32(close::REFUSED), b"too slow");
+            Err(HandshakeFailure::Deadline)
+        }
+        Err(failure) => {
+            refuse(connection, &failure).await;
+            Err(failure)
+        }
+    }
+}
+
+async fn within<T>(
+    deadline: Instant,
+    work: impl Future<Output = Result<T, HandshakeFailure>>,
+) -> Result<T, HandshakeFailure> {
+    tokio::time::timeout_at(deadline, work).await.unwrap_or(Err(HandshakeFailure::Deadline))
+}
+
+/// Closes; when the refusal is ours, after the other side had time to read why.
+async fn refuse(connection: Connection, failure: &HandshakeFailure) {
+    if let HandshakeFailure::Refused(HandshakeError::Refusing(_)) = failure {
+        let _ = timeout(REFUSAL_LINGER, connection.closed()).await;
+    }
+    connection.close(VarInt::from_u32(close::REFUSED), b"refused");
+}
+
+fn authenticated(
+    established: Established,
+    connection: Connection,
+    send: SendStream,
+    receive: RecvStream,
+    dialled: bool,
+    started: Instant,
+) -> Authenticated {
+    let name =
+        if established.name.is_empty() { established.peer.short() } else { established.name.to_string() };
+    Authenticated {
+        peer: established.peer,
+        name,
+        addresses: Introduction::decode(&established.payload),
+        connection,
+        send,
+        receive,
+        reader: MessageReader::default(),
+        dialled,
+        took: started.elapsed(),
+    }
+}
+
+fn local<'a>(connection: &Connection, myself: &'a Myself) -> Result<Local<'a>, HandshakeFailure> {
+    let mut exporter = [0; 32];
+    let exported = connection.export_keying_material(&mut exporter, EXPORTER_LABEL, b"");
+    exported.map_err(|_| broken("TLS exports no key"))?;
+    Ok(Local { identity: &myself.identity, name: &myself.name, exporter, seed: super::random::bytes() })
+}
+
+async fn initiator(
+    connection: &Connection,
+    send: &mut SendStream,
+    receive: &mut RecvStream,
+    myself: &Myself,
+    credential: Credential,
+    expected: ExpectedPeer,
+    password: Password,
+) -> Result<Established, HandshakeFailure> {
+    let payload = Introduction::encode(&myself.addresses);
+    let mut machine = Initiator::new(&local(connection, myself)?, credential, expected, &payload);
+    loop {
+        if let Some(message) = machine.poll_transmit() {
+            send.write_all(&encode_frame(&message)).await.map_err(broken)?;
+        }
+        match machine.poll_event() {
+            Some(InitiatorEvent::NeedPassword { group }) => {
+                let stretched = stretch(&password, group).await?;
+                machine.provide_password(&stretched);
+                continue;
+            }
+            Some(InitiatorEvent::Established(established)) => return Ok(established),
+            Some(InitiatorEvent::Failed(error)) => return Err(error.into()),
+            None => {}
+        }
+        machine.handle_message(&read_message(receive).await?);
+    }
+}
+
+async fn responder(
+    connection: &Connection,
+    send: &mut SendStream,
+    receive: &mut RecvStream,
+    myself: &Myself,
+    doors: &impl Doorkeeper,
+) -> Result<Established, HandshakeFailure> {
+    let payload = Introduction::encode(&myself.addresses);
+    let mut machine = Responder::new(&local(connection, myself)?, doors.group());
+    loop {
+        if let Some(message) = machine.poll_transmit() {
+            send.write_all(&encode_frame(&message)).await.map_err(broken)?;
+        }
+        match machine.poll_event() {
+            Some(ResponderEvent::NeedSecret(mode)) => {
+                match doors.secret(&mode) {
+                    Ok(secret) => machine.provide(secret),
+                    Err(reason) => machine.refuse(reason),
+                }
+                continue;
+            }
+            Some(ResponderEvent::NeedAdmission(newcomer)) => {
+                match doors.admit(&newcomer) {
+                    Ok(()) => machine.admit(&payload),
+                    Err(reason) => machine.refuse(reason),
+                }
+                continue;
+            }
+            Some(ResponderEvent::Established(established)) => return Ok(established),
+            Some(ResponderEvent::Failed(error)) => return Err(error.into()),
+            None => {}
+        }
+        machine.handle_message(&read_message(receive).await?);
+    }
+}
+
+/// Argon2id takes a quarter of a second: off the runtime's thread.
+async fn stretch(password: &Password, group: GroupId) -> Result<StretchedPassword, HandshakeFailure> {
+    let Password::Typed(typed) = password.clone() else {
+        return Err(broken("a password is asked for and there is none"));
+    };
+    tokio::task::spawn_blocking(move || stretch_password(typed.as_bytes(), group)).await.map_err(broken)
+}
+
+async fn read_message(receive: &mut RecvStream) -> Result<Vec<u8>, HandshakeFailure> {
+    let mut header = [0; FRAME_HEADER_BYTES];
+    receive.read_exact(&mut header).await.map_err(broken)?;
+    let length = frame_bytes(header).map_err(broken)?;
+    let mut message = vec![0; length];
+    receive.read_exact(&mut message).await.map_err(broken)?;
+    Ok(message)
+}
+
+/// What the application adds to the handshake: where we may be reached, as a CBOR map.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Introduction {
+    #[n(0)]
+    addresses: Vec<String>,
+}
+
+impl Introduction {
+    fn encode(addresses: &[SocketAddr]) -> Vec<u8> {
+        let mut addresses: Vec<_> = addresses.iter().take(CANDIDATES_MAX).map(ToString::to_string).collect();
+        loop {
+            let bytes =
+                minicbor::to_vec(Self { addresses: addresses.clone() }).expect("a vector takes all bytes");
+            if bytes.len() <= HANDSHAKE_PAYLOAD_BYTES_MAX {
+                return bytes;
+            }
+            addresses.pop();
+        }
+    }
+
+    /// What cannot be read is no reason to refuse anybody.
+    fn decode(bytes: &[u8]) -> Vec<SocketAddr> {
+        let addresses = minicbor::decode::<Self>(bytes).map(|introduction| introduction.addresses);
+        protocol::group::usable_addresses(&addresses.unwrap_or_default())
+    }
+}

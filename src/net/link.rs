@@ -1,0 +1,323 @@
+//! One authenticated connection: voice both ways in datagrams, control messages on its stream.
+
+use bytes::Bytes;
+use protocol::control::{Message, MessageReader};
+use protocol::id::PeerId;
+use protocol::media::packet::{self, Kind, Marks, VoicePacket};
+use protocol::media::{Arrival, Depacketizer, Frame, ReceptionReport};
+use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
+use rtrb::Producer;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::{AbortHandle, JoinSet};
+
+/// Control messages waiting to be written. A peer that does not read them is dropped.
+const CONTROL_QUEUE: usize = 128;
+
+/// While a peer is not heard, this is sent to it instead of voice: enough to find the path when it is back,
+/// too little to fill the congestion window.
+const PROBE_INTERVAL: Duration = Duration::from_millis(400);
+
+/// Application error codes of QUIC's CONNECTION_CLOSE.
+pub mod close {
+    /// The member left the group.
+    pub const LEFT: u32 = 0;
+    /// A newer connection to the same member took over.
+    pub const REPLACED: u32 = 1;
+    /// The handshake failed; the reason went over the stream.
+    pub const REFUSED: u32 = 2;
+    /// The peer broke the protocol.
+    pub const PROTOCOL: u32 = 3;
+    /// The member stayed away too long.
+    pub const GONE: u32 = 4;
+}
+
+/// Names one connection among all that a member may have had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// What a link tells its owner.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// A control message came.
+    Message(Message),
+    /// The connection is over.
+    Closed(Closed),
+}
+
+/// Why a link ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closed {
+    /// The other side left.
+    Left,
+    /// The other side has a newer connection to us.
+    Replaced,
+    /// Anything else, in words.
+    Broken(String),
+}
+
+/// A connection whose peer has been authenticated, ready to carry a call.
+#[derive(Debug)]
+pub struct Authenticated {
+    /// Who is there.
+    pub peer: PeerId,
+    /// Its display name.
+    pub name: String,
+    /// Addresses it says it may be reached at.
+    pub addresses: Vec<SocketAddr>,
+    /// The connection.
+    pub connection: Connection,
+    /// The handshake's stream, which carries control messages from now on.
+    pub send: SendStream,
+    /// Its other direction.
+    pub receive: RecvStream,
+    /// Control messages read together with the handshake's end, or already waited for.
+    pub reader: MessageReader,
+    /// Whether we opened the connection.
+    pub dialled: bool,
+    /// From the first packet to here.
+    pub took: Duration,
+}
+
+/// Counters of one link, readable by anyone.
+#[derive(Debug, Default)]
+pub struct LinkCounters {
+    heard_us: AtomicU64,
+    quiet: AtomicBool,
+    they_lost: AtomicU8,
+    malformed: AtomicU64,
+    overflowed: AtomicU64,
+}
+
+impl LinkCounters {
+    /// When the last valid datagram came, since the epoch.
+    pub fn heard(&self) -> Duration {
+        Duration::from_micros(self.heard_us.load(Ordering::Relaxed))
+    }
+
+    /// The share of our packets that the peer says it lost lately, 0 to 255 for 0 to 100 %.
+    pub fn they_lost(&self) -> u8 {
+        self.they_lost.load(Ordering::Relaxed)
+    }
+
+    /// Sends only probes while the peer is not heard.
+    pub fn set_quiet(&self, quiet: bool) {
+        self.quiet.store(quiet, Ordering::Relaxed);
+    }
+
+    /// Datagrams that were no valid packets.
+    pub fn malformed(&self) -> u64 {
+        self.malformed.load(Ordering::Relaxed)
+    }
+
+    /// Frames dropped because the engine did not take them in time.
+    pub fn overflowed(&self) -> u64 {
+        self.overflowed.load(Ordering::Relaxed)
+    }
+}
+
+/// A running link. Dropping it ends its tasks but does not close the connection.
+#[derive(Debug)]
+pub struct Link {
+    /// Its name.
+    pub id: LinkId,
+    /// The connection, for its statistics and for closing.
+    pub connection: Connection,
+    /// Its counters.
+    pub counters: Arc<LinkCounters>,
+    control: mpsc::Sender<Message>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Link {
+    /// Starts the tasks of a link. `epoch` is the zero of the arrivals' clock.
+    pub fn start(
+        id: LinkId,
+        authenticated: Authenticated,
+        frames: broadcast::Receiver<Frame>,
+        arrivals: Producer<Arrival>,
+        epoch: Instant,
+        events: mpsc::Sender<(LinkId, LinkEvent)>,
+    ) -> Self {
+        let Authenticated { connection, send, receive, reader, .. } = authenticated;
+        let (control, outgoing) = mpsc::channel(CONTROL_QUEUE);
+        let counters = Arc::new(LinkCounters::default());
+        counters.heard_us.store(now(epoch).as_micros() as u64, Ordering::Relaxed);
+        let mut tasks = JoinSet::new();
+        let aborts = vec![
+            tasks.spawn(send_voice(connection.clone(), frames, counters.clone())),
+            tasks.spawn(receive_datagrams(connection.clone(), arrivals, epoch, counters.clone())),
+            tasks.spawn(write_control(connection.clone(), send, outgoing)),
+            tasks.spawn(read_control(id, connection.clone(), receive, reader, events)),
+        ];
+        tasks.detach_all();
+        Self { id, connection, counters, control, tasks: aborts }
+    }
+
+    /// Queues a control message; a peer that lets them pile up is cut off.
+    pub fn send(&self, message: Message) {
+        if self.control.try_send(message).is_err() {
+            self.connection.close(VarInt::from_u32(close::PROTOCOL), b"control messages are not read");
+        }
+    }
+
+    /// Tells the peer how its voice arrives.
+    pub fn report(&self, report: ReceptionReport) {
+        // A report that finds no room is followed by another one in a second.
+        let _ = self.connection.send_datagram(Bytes::copy_from_slice(&report.encode()));
+    }
+
+    /// Closes the connection with one of the codes in [`close`].
+    pub fn close(&self, code: u32, reason: &str) {
+        self.connection.close(VarInt::from_u32(code), reason.as_bytes());
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+fn now(epoch: Instant) -> Duration {
+    // Tokio's clock, so that simulated time is obeyed.
+    tokio::time::Instant::now().into_std().saturating_duration_since(epoch)
+}
+
+async fn send_voice(
+    connection: Connection,
+    mut frames: broadcast::Receiver<Frame>,
+    counters: Arc<LinkCounters>,
+) {
+    let mut last_probe = tokio::time::Instant::now();
+    let mut buffer = Vec::with_capacity(protocol::limits::MEDIA_PACKET_BYTES_MAX);
+    loop {
+        let frame = match frames.recv().await {
+            Ok(frame) => frame,
+            // The oldest frames were dropped, as they should be.
+            Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        if counters.quiet.load(Ordering::Relaxed) {
+            if last_probe.elapsed() < PROBE_INTERVAL {
+                continue;
+            }
+            last_probe = tokio::time::Instant::now();
+        }
+        let marks = Marks {
+            ticks: frame.ticks,
+            talkspurt_start: frame.talkspurt_start,
+            talkspurt_end: frame.talkspurt_end,
+        };
+        buffer.clear();
+        VoicePacket::new(frame.sequence as u16, frame.time.0, marks, frame.payload.as_slice())
+            .encode(&mut buffer);
+        if connection.send_datagram(Bytes::copy_from_slice(&buffer)).is_err() {
+            return;
+        }
+    }
+}
+
+async fn receive_datagrams(
+    connection: Connection,
+    mut arrivals: Producer<Arrival>,
+    epoch: Instant,
+    counters: Arc<LinkCounters>,
+) {
+    let mut depacketizer = Depacketizer::default();
+    while let Ok(datagram) = connection.read_datagram().await {
+        let at = now(epoch);
+        let valid = match packet::kind(&datagram) {
+            Some(Kind::Voice) => match depacketizer.read(&datagram) {
+                Ok(frames) => {
+                    for frame in frames.iter() {
+                        if arrivals.push(Arrival { at, frame: *frame }).is_err() {
+                            counters.overflowed.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                    true
+                }
+                Err(_) => false,
+            },
+            Some(Kind::Report) => match ReceptionReport::decode(&datagram) {
+                Ok(report) => {
+                    counters.they_lost.store(report.lost, Ordering::Relaxed);
+                    true
+                }
+                Err(_) => false,
+            },
+            // From a later version.
+            None => true,
+        };
+        if valid {
+            counters.heard_us.store(at.as_micros() as u64, Ordering::Relaxed);
+        } else {
+            counters.malformed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+async fn write_control(connection: Connection, mut send: SendStream, mut outgoing: mpsc::Receiver<Message>) {
+    while let Some(message) = outgoing.recv().await {
+        if send.write_all(&message.encode()).await.is_err() {
+            return;
+        }
+    }
+    // The link was dropped; the stream stays open so that closing the connection says why.
+    connection.closed().await;
+}
+
+async fn read_control(
+    id: LinkId,
+    connection: Connection,
+    mut receive: RecvStream,
+    mut reader: MessageReader,
+    events: mpsc::Sender<(LinkId, LinkEvent)>,
+) {
+    let mut chunk = [0; 4096];
+    loop {
+        match reader.next_message() {
+            Ok(Some(message)) => {
+                if events.send((id, LinkEvent::Message(message))).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            Ok(None) => {}
+            Err(error) => {
+                connection.close(VarInt::from_u32(close::PROTOCOL), error.to_string().as_bytes());
+                let broken = Closed::Broken(format!("it sent {error}"));
+                let _ = events.send((id, LinkEvent::Closed(broken))).await;
+                return;
+            }
+        }
+        match receive.read(&mut chunk).await {
+            Ok(Some(length)) => reader.push(&chunk[..length]),
+            // The stream ends with the connection.
+            Ok(None) | Err(_) => break,
+        }
+    }
+    let closed = closed(connection.closed().await);
+    let _ = events.send((id, LinkEvent::Closed(closed))).await;
+}
+
+fn closed(error: ConnectionError) -> Closed {
+    match error {
+        ConnectionError::ApplicationClosed(close) if close.error_code == VarInt::from_u32(close::LEFT) => {
+            Closed::Left
+        }
+        ConnectionError::ApplicationClosed(close)
+            if close.error_code == VarInt::from_u32(close::REPLACED) =>
+        {
+            Closed::Replaced
+        }
+        ConnectionError::LocallyClosed => Closed::Broken("closed here".into()),
+        ConnectionError::TimedOut => Closed::Broken("nothing heard for a minute".into()),
+        other => Closed::Broken(other.to_string()),
+    }
+}

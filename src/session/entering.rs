@@ -1,0 +1,218 @@
+//! The way into a group: found one, or enter one by ticket or password.
+
+use super::Surroundings;
+use super::doors::{Doors, now_unix};
+use crate::net::handshake::{self, HandshakeFailure, Password};
+use crate::net::link::{Authenticated, close};
+use protocol::control::{Message, Welcome};
+use protocol::invite::{Expired, Ticket};
+use protocol::limits::HANDSHAKE_DEADLINE;
+use protocol::noise::Mode;
+use protocol::noise::{Credential, ExpectedPeer, HandshakeError, RefuseReason, stretch_password};
+use quinn::{Connection, VarInt};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use zeroize::Zeroizing;
+
+/// How long all addresses together may stay silent. A lost first packet is repeated after 0.3, 0.9 and 2.1 s.
+const REACH_DEADLINE: Duration = Duration::from_secs(8);
+
+/// What lets us in.
+#[derive(Clone)]
+pub enum Key {
+    /// A ticket.
+    Ticket(Box<Ticket>),
+    /// An address and a password.
+    Password {
+        /// Addresses to try, all at once.
+        addresses: Vec<SocketAddr>,
+        /// The password as typed.
+        password: Arc<Zeroizing<String>>,
+    },
+}
+
+/// We are in: the first link, and what the member at its other end told us.
+pub struct Entered {
+    /// The link.
+    pub authenticated: Authenticated,
+    /// Its welcome.
+    pub welcome: Welcome,
+}
+
+/// Why we did not get in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnterError {
+    /// The ticket says itself that it is void.
+    #[error(transparent)]
+    Expired(#[from] Expired),
+    /// There is nowhere to go.
+    #[error("the ticket names no address")]
+    NoAddress,
+    /// Nothing came back from any address.
+    #[error("nobody answers at {tried} ({reason})")]
+    Unreachable {
+        /// The addresses.
+        tried: String,
+        /// The last failure.
+        reason: String,
+    },
+    /// They did not let us in, or we did not trust them.
+    #[error(transparent)]
+    Refused(HandshakeError),
+    /// The connection came about and then failed.
+    #[error("the connection failed before we were in: {0}")]
+    Failed(String),
+}
+
+/// The doors of a new group.
+pub fn found(surroundings: &Surroundings) -> Doors {
+    let group = protocol::id::GroupId(crate::net::random::bytes());
+    Doors::found(group, surroundings.myself.identity.peer_id(), crate::net::random::bytes())
+}
+
+/// Lets people in by this password too. Takes a quarter of a second.
+pub async fn accept_password(doors: &Doors, password: Arc<Zeroizing<String>>) {
+    let group = super::group_of(doors);
+    let stretched = tokio::task::spawn_blocking(move || stretch_password(password.as_bytes(), group)).await;
+    doors.set_password(stretched.expect("stretching a password does not panic"));
+}
+
+/// Enters a group: reaches one member, proves to be invited, and is told about the others.
+pub async fn enter(surroundings: &Surroundings, key: Key) -> Result<(Entered, Doors), EnterError> {
+    let started = Instant::now();
+    let (addresses, credential, expected, password) = match key.clone() {
+        Key::Ticket(ticket) => {
+            ticket.check(now_unix())?;
+            let credential = Credential::of_ticket(&ticket);
+            (ticket.candidates, credential, ExpectedPeer::Exactly(ticket.issuer), Password::None)
+        }
+        Key::Password { addresses, password } => {
+            (addresses, Credential::Password, ExpectedPeer::Anyone, Password::Typed(password))
+        }
+    };
+    let connection = reach(surroundings, &addresses).await?;
+    let address = connection.remote_address();
+    let entered = shake_hands(surroundings, connection, credential, expected, password, started).await;
+    if entered.is_err() {
+        surroundings.node.socket().paths().remove(address);
+    }
+    let (entered, mode_group) = entered?;
+    let doors = Doors::join(mode_group, surroundings.myself.identity.peer_id(), &entered.welcome);
+    if let Key::Password { password, .. } = key {
+        // Whoever came by password can let others in by it.
+        accept_password(&doors, password).await;
+    }
+    Ok((entered, doors))
+}
+
+/// Opens a connection to whichever address answers first.
+async fn reach(surroundings: &Surroundings, addresses: &[SocketAddr]) -> Result<Connection, EnterError> {
+    if addresses.is_empty() {
+        return Err(EnterError::NoAddress);
+    }
+    let mut dials = JoinSet::new();
+    for &address in addresses {
+        let node = surroundings.node.clone();
+        dials.spawn(async move { node.dial(address, true).await });
+    }
+    let mut reason = String::from("no reply");
+    let first = async {
+        while let Some(dialled) = dials.join_next().await {
+            match dialled {
+                Ok(Ok(connection)) => return Some(connection),
+                Ok(Err(error)) => reason = error.to_string(),
+                Err(_) => {}
+            }
+        }
+        None
+    };
+    match timeout(REACH_DEADLINE, first).await {
+        Ok(Some(connection)) => Ok(connection),
+        Ok(None) | Err(_) => {
+            let tried = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            Err(EnterError::Unreachable { tried, reason })
+        }
+    }
+}
+
+async fn shake_hands(
+    surroundings: &Surroundings,
+    connection: Connection,
+    credential: Credential,
+    expected: ExpectedPeer,
+    password: Password,
+    started: Instant,
+) -> Result<(Entered, protocol::id::GroupId), EnterError> {
+    let (myself, by_ticket) = (&surroundings.myself, matches!(credential, Credential::Ticket { .. }));
+    let shaken =
+        handshake::initiate(connection, myself, credential.clone(), expected, password, started).await;
+    let (mut authenticated, mode) = shaken.map_err(|failure| match failure {
+        HandshakeFailure::Refused(error) => EnterError::Refused(error),
+        HandshakeFailure::Deadline | HandshakeFailure::Broken(_) => EnterError::Failed(failure.to_string()),
+    })?;
+    let welcome = match timeout(HANDSHAKE_DEADLINE, first_message(&mut authenticated)).await {
+        Ok(Ok(Message::Welcome(welcome))) => welcome,
+        Ok(Ok(_)) => return Err(unwelcome(&authenticated, "it did not say who else is there")),
+        Ok(Err(reason)) => return Err(unwelcome(&authenticated, &reason)),
+        Err(_) => return Err(unwelcome(&authenticated, "it did not say who else is there in time")),
+    };
+    let group = match (mode, by_ticket) {
+        (Mode::Ticket { group, .. } | Mode::Member { group, .. }, _) => group,
+        (Mode::Password, _) => protocol::id::GroupId(*welcome.group),
+    };
+    Ok((Entered { authenticated, welcome }, group))
+}
+
+async fn first_message(authenticated: &mut Authenticated) -> Result<Message, String> {
+    let mut chunk = [0; 2048];
+    loop {
+        if let Some(message) = authenticated.reader.next_message().map_err(|error| error.to_string())? {
+            return Ok(message);
+        }
+        match authenticated.receive.read(&mut chunk).await {
+            Ok(Some(length)) => authenticated.reader.push(&chunk[..length]),
+            Ok(None) => return Err("it closed the stream".into()),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+fn unwelcome(authenticated: &Authenticated, reason: &str) -> EnterError {
+    authenticated.connection.close(VarInt::from_u32(close::PROTOCOL), reason.as_bytes());
+    EnterError::Failed(reason.into())
+}
+
+impl EnterError {
+    /// The stable word for `error` events.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Expired(_) => "expired_ticket",
+            Self::NoAddress | Self::Unreachable { .. } => "unreachable",
+            Self::Refused(error) => super::reason_code(error.reason()),
+            Self::Failed(_) => "connection_failed",
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Expired(_) => "ask for a new ticket: `invite` in the running call prints one",
+            Self::NoAddress => "ask for a new ticket",
+            Self::Unreachable { .. } => {
+                "check that the host is running and that UDP to this address is not blocked by a firewall or NAT"
+            }
+            Self::Refused(error) => match error.reason() {
+                RefuseReason::WrongVersion => "bring the older of the two programs up to date",
+                RefuseReason::WrongSecret => "check the password or ask for a new ticket",
+                RefuseReason::TooManyAttempts => "wait ten minutes, or ask for a ticket",
+                RefuseReason::PasswordNotAccepted => "ask for a ticket",
+                _ => "ask a member for a new ticket",
+            },
+            Self::Failed(_) => "try again",
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What happens in a call, for every view of it: line mode, JSON, scripts.
+
+use protocol::control::VoiceState;
+use protocol::id::PeerId;
+use serde::Serialize;
+
+/// One event. With `--json` it is one line: an object with `event`, `t` (seconds since the start) and the
+/// fields below. Peers are named by their full id.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The UDP port is open.
+    Ready {
+        /// Our own id.
+        id: String,
+        /// The address listened on.
+        listen: String,
+        /// The line to send to friends, when there is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ticket: Option<String>,
+    },
+    /// A sound device is in use.
+    Audio {
+        /// `input` or `output`.
+        direction: &'static str,
+        /// The device's name.
+        device: String,
+        /// Samples per second.
+        rate: u32,
+        /// Channels.
+        channels: u16,
+        /// Frames the device takes or gives at a time.
+        buffer_frames: u32,
+        /// Unix time in microseconds at which a file's or simulated device's first sample was spoken or heard.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        started_unix_us: Option<u64>,
+    },
+    /// Voice can flow both ways.
+    Connected {
+        /// With whom.
+        peer: String,
+        /// Its display name.
+        name: String,
+        /// Kind of the path.
+        path: PathKind,
+        /// Time it took, in ms.
+        ms: u64,
+    },
+    /// A peer's path changed.
+    Path {
+        /// Whose.
+        peer: String,
+        /// What it is now.
+        kind: PathKind,
+        /// Why.
+        reason: String,
+    },
+    /// A peer began or ended a talkspurt.
+    Talking {
+        /// Who.
+        peer: String,
+        /// Began or ended.
+        on: bool,
+    },
+    /// A peer muted or deafened itself.
+    State {
+        /// Who.
+        peer: String,
+        /// Its microphone is off.
+        muted: bool,
+        /// It hears nobody.
+        deafened: bool,
+    },
+    /// A peer is not heard any more; its seat is kept for a minute.
+    Lost {
+        /// Who.
+        peer: String,
+        /// Why.
+        reason: String,
+    },
+    /// A peer is out of the group.
+    Left {
+        /// Who.
+        peer: String,
+    },
+    /// Who is in the group, ourselves included.
+    Group {
+        /// The members.
+        members: Vec<GroupMember>,
+        /// Whether nobody new may come in.
+        locked: bool,
+        /// Number of the group's current secret.
+        epoch: u64,
+    },
+    /// A new ticket, asked for by `invite`.
+    Ticket {
+        /// The line to send to friends.
+        ticket: String,
+    },
+    /// Once a second for each peer.
+    Stats(Stats),
+    /// Something went wrong. Fatal ones are followed by `bye`.
+    Error {
+        /// A stable word for programs.
+        code: &'static str,
+        /// What failed and why.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The last event.
+    Bye {
+        /// Why it is over.
+        reason: String,
+    },
+}
+
+/// A member in [`Event::Group`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GroupMember {
+    /// Its id.
+    pub peer: String,
+    /// Its display name.
+    pub name: String,
+    /// Whether it is ourselves.
+    pub me: bool,
+}
+
+/// What kind of way packets take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PathKind {
+    /// Across the internet, without a relay.
+    Direct,
+    /// Through a TURN server.
+    Relayed,
+    /// Inside one local network or one machine.
+    Lan,
+}
+
+/// Figures of one peer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stats {
+    /// Whose.
+    pub peer: String,
+    /// Round trip, ms.
+    pub rtt_ms: f32,
+    /// Estimated delay from the network in one direction, ms: half a round trip.
+    pub one_way_ms: f32,
+    /// Packets of the last second that did not arrive, percent.
+    pub loss_pct: f32,
+    /// Delay above the fastest that 95 % of recent packets stayed within, ms.
+    pub jitter_ms: f32,
+    /// What the jitter buffer adds to the fastest packet's delay, ms.
+    pub buffer_ms: f32,
+    /// Voice made up since the peer connected, in ms, by cause.
+    pub concealed_ms: ConcealedMs,
+    /// UDP payload sent to the peer, kbit/s over the last second.
+    pub kbps_up: f32,
+    /// UDP payload received from the peer, kbit/s over the last second.
+    pub kbps_down: f32,
+}
+
+/// Made-up voice in ms; each millisecond has one cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct ConcealedMs {
+    /// Lost on the path.
+    pub lost: u64,
+    /// Too late.
+    pub late: u64,
+    /// The sender stalled.
+    pub stalled: u64,
+    /// Our own device asked too early.
+    pub underrun: u64,
+    /// The path was changing.
+    pub path: u64,
+}
+
+impl Event {
+    /// The state a peer announced.
+    pub fn state(peer: PeerId, state: VoiceState) -> Self {
+        Self::State { peer: peer.to_string(), muted: state.muted, deafened: state.deafened }
+    }
+
+    /// The event as one line of JSON (without its newline), `t` seconds after the start.
+    pub fn to_json(&self, t: f64) -> String {
+        #[derive(Serialize)]
+        struct Timed<'a> {
+            t: f64,
+            #[serde(flatten)]
+            event: &'a Event,
+        }
+        let t = (t * 1000.0).round() / 1000.0;
+        serde_json::to_string(&Timed { t, event: self }).expect("events are plain data")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Event, PathKind};
+
+    #[test]
+    fn an_event_is_one_line_of_json() {
+        let event =
+            Event::Connected { peer: "abc".into(), name: "A\n\"b\"".into(), path: PathKind::Lan, ms: 12 };
+        let line = event.to_json(1.23456);
+        assert_eq!(
+            line,
+            r#"{"t":1.235,"event":"connected","peer":"abc","name":"A\n\"b\"","path":"lan","ms":12}"#
+        );
+    }
+}

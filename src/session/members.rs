@@ -1,0 +1,425 @@
+//! Members coming, going, vanishing and coming back.
+
+use super::entering::Entered;
+use super::event::{Event, PathKind};
+use super::{Report, Session, gain};
+use crate::net::handshake::{self, Password};
+use crate::net::interfaces;
+use crate::net::link::{Authenticated, Closed, Link, LinkEvent, LinkId, close};
+use crate::net::node::SEAT_KEPT;
+use crate::voice::engine::{PeerVoice, VoiceKey};
+use protocol::control::{Leave, Members, Message, VoiceState, Welcome};
+use protocol::group::{Added, describe, usable_addresses};
+use protocol::id::PeerId;
+use protocol::noise::{Credential, ExpectedPeer, Mode};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+
+/// Two connections made within this time were made by both sides dialling at once.
+const SIMULTANEOUS: Duration = Duration::from_secs(5);
+
+/// Pauses between tries to reach a member, in ms; the last one is repeated.
+const DIAL_PAUSES_MS: [u64; 6] = [0, 300, 600, 1200, 2500, 5000];
+
+/// A member that was introduced to us dials us itself; only when it did not succeed by then do we.
+const DIAL_PATIENCE: Duration = Duration::from_millis(1500);
+
+/// One other member, connected or not.
+pub(super) struct Member {
+    pub(super) active: Option<Active>,
+    pub(super) away_since: Option<Instant>,
+    pub(super) voice_state: VoiceState,
+    pub(super) volume_db: f32,
+    pub(super) talking: bool,
+    pub(super) quiet_watches: u32,
+    dial: Option<AbortHandle>,
+}
+
+/// A member's connection.
+pub(super) struct Active {
+    pub(super) link: Link,
+    pub(super) key: VoiceKey,
+    voice: Arc<Mutex<PeerVoice>>,
+    pub(super) path: PathKind,
+    pub(super) seen: super::watch::Seen,
+    since: Instant,
+    dialled: bool,
+}
+
+impl Active {
+    /// What the engine last said about this member's voice.
+    pub(super) fn voice(&self) -> PeerVoice {
+        *self.voice.lock().expect("the engine does not panic while publishing")
+    }
+}
+
+impl Member {
+    fn new() -> Self {
+        Self {
+            active: None,
+            away_since: None,
+            voice_state: VoiceState::default(),
+            volume_db: 0.0,
+            talking: false,
+            quiet_watches: u32::MAX,
+            dial: None,
+        }
+    }
+
+    pub(super) fn link(&self) -> Option<&Link> {
+        self.active.as_ref().map(|active| &active.link)
+    }
+
+    pub(super) fn voice_key(&self) -> Option<VoiceKey> {
+        self.active.as_ref().map(|active| active.key)
+    }
+
+    fn stop_dialling(&mut self) {
+        if let Some(dial) = self.dial.take() {
+            dial.abort();
+        }
+    }
+}
+
+impl Session {
+    /// We came in through a member; it told us about the others.
+    pub(super) fn on_entered(&mut self, entered: Entered) {
+        let Entered { authenticated, welcome } = entered;
+        let peer = authenticated.peer;
+        self.learn(peer, &authenticated.name, &reachable(&authenticated, self));
+        self.activate(authenticated);
+        for member in &welcome.members {
+            let (id, addresses) = (PeerId(*member.id), usable_addresses(&member.addresses));
+            if id != peer && self.learn(id, &member.name, &addresses) {
+                self.dial(id, Duration::ZERO);
+            }
+        }
+    }
+
+    /// Somebody came in by ticket or password, or a member connected.
+    pub(super) fn on_authenticated(&mut self, authenticated: Authenticated, mode: Mode) {
+        let peer = authenticated.peer;
+        let addresses = reachable(&authenticated, self);
+        let newcomer = matches!(mode, Mode::Ticket { .. } | Mode::Password);
+        let new = self.learn(peer, &authenticated.name, &addresses);
+        if newcomer {
+            let welcome = self.welcome();
+            if !self.activate(authenticated) {
+                return;
+            }
+            if let Some(link) = self.members.get(&peer).and_then(Member::link) {
+                link.send(welcome);
+            }
+            self.introduce(peer, None);
+        } else if !self.activate(authenticated) {
+            return;
+        }
+        self.send_own_state(peer);
+        if new {
+            self.announce_group();
+        }
+    }
+
+    fn welcome(&self) -> Message {
+        let (epoch, secret) = self.doors.epoch();
+        Message::Welcome(Welcome {
+            epoch,
+            epoch_secret: (*secret.as_bytes()).into(),
+            members: self.descriptions(),
+            grants: self.doors.roster(|roster| roster.grants()),
+            group: super::group_of(&self.doors).0.into(),
+        })
+    }
+
+    /// Tells everybody but `except` and the member itself about it.
+    fn introduce(&self, peer: PeerId, except: Option<PeerId>) {
+        let Some(member) = self.doors.roster(|roster| roster.get(peer).map(|record| describe(peer, record)))
+        else {
+            return;
+        };
+        for (id, other) in &self.members {
+            if *id != peer
+                && Some(*id) != except
+                && let Some(link) = other.link()
+            {
+                link.send(Message::Members(Members { members: vec![member.clone()] }));
+            }
+        }
+    }
+
+    fn send_own_state(&self, peer: PeerId) {
+        if self.voice_state != VoiceState::default()
+            && let Some(link) = self.members.get(&peer).and_then(Member::link)
+        {
+            link.send(Message::VoiceState(self.voice_state));
+        }
+    }
+
+    /// Puts a member on the roster; returns whether it is new there.
+    fn learn(&mut self, peer: PeerId, name: &str, addresses: &[SocketAddr]) -> bool {
+        if peer == self.me() {
+            return false;
+        }
+        match self.doors.roster(|roster| roster.add(peer, name, addresses)) {
+            Added::New => {
+                self.members.insert(peer, Member::new());
+                true
+            }
+            Added::Known | Added::Full => false,
+        }
+    }
+
+    /// Makes a connection the member's only one; returns false when another one is kept instead.
+    fn activate(&mut self, authenticated: Authenticated) -> bool {
+        let (peer, dialled, took) = (authenticated.peer, authenticated.dialled, authenticated.took);
+        let Some(member) = self.members.get_mut(&peer) else {
+            // The roster was full.
+            authenticated.connection.close(quinn::VarInt::from_u32(close::GONE), b"the group is full");
+            return false;
+        };
+        // Of two connections made at once both sides keep the one that the smaller id dialled.
+        let smaller_dialled = dialled == (self.surroundings.myself.identity.peer_id() < peer);
+        if let Some(active) = &member.active
+            && member.away_since.is_none()
+            && active.since.elapsed() < SIMULTANEOUS
+            && active.dialled != dialled
+            && !smaller_dialled
+        {
+            authenticated.connection.close(quinn::VarInt::from_u32(close::REPLACED), b"another one is kept");
+            self.surroundings.node.socket().paths().remove(authenticated.connection.remote_address());
+            return false;
+        }
+        member.stop_dialling();
+        let returning = member.away_since.take().is_some();
+        self.drop_link(peer, close::REPLACED, "a newer one is used");
+        let port = match self.engine.add_peer() {
+            Ok(port) => port,
+            Err(error) => {
+                tracing::error!(%error, "no decoder for a new peer");
+                return false;
+            }
+        };
+        let id = LinkId(self.next_link);
+        self.next_link += 1;
+        let address = authenticated.connection.remote_address();
+        let remote = {
+            let mut paths = self.surroundings.node.socket().paths();
+            paths.promote(address);
+            paths.outbound(address)
+        };
+        let path = match remote {
+            Some(remote) if interfaces::is_local(remote.ip()) => PathKind::Lan,
+            Some(_) | None => PathKind::Direct,
+        };
+        let name = authenticated.name.clone();
+        let link = Link::start(
+            id,
+            authenticated,
+            self.surroundings.frames.subscribe(),
+            port.arrivals,
+            self.surroundings.epoch,
+            self.link_events.clone(),
+        );
+        let member = self.members.get_mut(&peer).expect("looked up above");
+        self.engine.set_gain(port.key, gain(member.volume_db));
+        member.active = Some(Active {
+            link,
+            key: port.key,
+            voice: port.voice,
+            path,
+            seen: super::watch::Seen::default(),
+            since: Instant::now(),
+            dialled,
+        });
+        self.links.insert(id, peer);
+        tracing::debug!(%peer, returning, "connected");
+        self.emit(Event::Connected { peer: peer.to_string(), name, path, ms: took.as_millis() as u64 });
+        let reason = match path {
+            PathKind::Lan => "same machine or local network",
+            PathKind::Direct => "its address answers directly",
+            PathKind::Relayed => "no direct path",
+        };
+        self.emit(Event::Path { peer: peer.to_string(), kind: path, reason: reason.into() });
+        true
+    }
+
+    fn drop_link(&mut self, peer: PeerId, code: u32, reason: &str) {
+        let Some(active) = self.members.get_mut(&peer).and_then(|member| member.active.take()) else {
+            return;
+        };
+        active.link.close(code, reason);
+        self.links.remove(&active.link.id);
+        self.engine.remove_peer(active.key);
+        // The farewell has to leave before its address is forgotten.
+        let (node, address) = (self.surroundings.node.clone(), active.link.connection.remote_address());
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            node.socket().paths().remove(address);
+        });
+    }
+
+    pub(super) fn on_link_event(&mut self, id: LinkId, event: LinkEvent) {
+        // A link that was replaced may still have had something to say.
+        let Some(&peer) = self.links.get(&id) else { return };
+        match event {
+            LinkEvent::Message(message) => self.on_message(peer, message),
+            LinkEvent::Closed(Closed::Left) => self.on_gone(peer),
+            LinkEvent::Closed(Closed::Replaced) => self.on_vanished(peer, "a newer connection is on its way"),
+            LinkEvent::Closed(Closed::Broken(reason)) => self.on_vanished(peer, &reason),
+        }
+    }
+
+    fn on_message(&mut self, peer: PeerId, message: Message) {
+        match message {
+            // Only the first message of the member we came in by counts.
+            Message::Welcome(_) => {}
+            Message::Members(Members { members }) => {
+                for member in members {
+                    let (id, addresses) = (PeerId(*member.id), usable_addresses(&member.addresses));
+                    if self.learn(id, &member.name, &addresses) {
+                        self.introduce(id, Some(peer));
+                        self.announce_group();
+                        self.dial(id, DIAL_PATIENCE);
+                    }
+                }
+            }
+            Message::Grants(grants) => self.doors.roster(|roster| {
+                for grant in grants.grants {
+                    roster.grant(grant);
+                }
+            }),
+            Message::VoiceState(state) => {
+                if let Some(member) = self.members.get_mut(&peer)
+                    && member.voice_state != state
+                {
+                    member.voice_state = state;
+                    self.emit(Event::state(peer, state));
+                }
+            }
+            Message::Leave(Leave {}) => self.on_gone(peer),
+        }
+    }
+
+    /// A member's connection broke, though it did not say goodbye.
+    fn on_vanished(&mut self, peer: PeerId, reason: &str) {
+        self.drop_link(peer, close::GONE, "lost");
+        self.mark_lost(peer, reason);
+        self.dial(peer, Duration::ZERO);
+    }
+
+    /// A member is not heard: its seat is kept, and it is told about once.
+    pub(super) fn mark_lost(&mut self, peer: PeerId, reason: &str) {
+        let Some(member) = self.members.get_mut(&peer) else { return };
+        if member.away_since.is_none() {
+            member.away_since = Some(Instant::now());
+            let talked = std::mem::take(&mut member.talking);
+            if let Some(active) = &member.active {
+                active.link.counters.set_quiet(true);
+            }
+            if talked {
+                self.emit(Event::Talking { peer: peer.to_string(), on: false });
+            }
+            self.emit(Event::Lost { peer: peer.to_string(), reason: reason.into() });
+        }
+    }
+
+    /// A member is out of the group.
+    pub(super) fn on_gone(&mut self, peer: PeerId) {
+        self.drop_link(peer, close::GONE, "away too long");
+        let known = self.doors.roster(|roster| roster.remove(peer));
+        if let Some(mut member) = self.members.remove(&peer) {
+            member.stop_dialling();
+        }
+        if known {
+            self.emit(Event::Left { peer: peer.to_string() });
+            self.announce_group();
+        }
+    }
+
+    /// Tries to reach a member until it is reached or its seat is given up.
+    pub(super) fn dial(&mut self, peer: PeerId, patience: Duration) {
+        let me = self.me();
+        let (epoch, secret) = self.doors.epoch();
+        let (surroundings, doors, reports) =
+            (self.surroundings.clone(), self.doors.clone(), self.reports.clone());
+        let Some(member) = self.members.get_mut(&peer) else { return };
+        if member.dial.as_ref().is_some_and(|dial| !dial.is_finished()) {
+            return;
+        }
+        let credential = Credential::Member { group: super::group_of(&doors), epoch, secret };
+        let task = async move {
+            tokio::time::sleep(patience).await;
+            let started = Instant::now();
+            let mut pauses = DIAL_PAUSES_MS.into_iter();
+            let mut pause = Duration::ZERO;
+            while started.elapsed() < SEAT_KEPT {
+                pause = pauses.next().map_or(pause, Duration::from_millis);
+                tokio::time::sleep(pause).await;
+                let addresses =
+                    doors.roster(|r| r.get(peer).map(|m| m.addresses.clone()).unwrap_or_default());
+                let mut tries = JoinSet::new();
+                for address in addresses {
+                    let (surroundings, credential) = (surroundings.clone(), credential.clone());
+                    tries.spawn(async move {
+                        let started = Instant::now();
+                        let dialled = surroundings.node.dial(address, me > peer).await;
+                        let connection = dialled.map_err(|error| error.to_string())?;
+                        let (myself, expected) = (&surroundings.myself, ExpectedPeer::Exactly(peer));
+                        let remote = connection.remote_address();
+                        let shaken = handshake::initiate(
+                            connection,
+                            myself,
+                            credential,
+                            expected,
+                            Password::None,
+                            started,
+                        );
+                        shaken.await.map_err(|error| {
+                            surroundings.node.socket().paths().remove(remote);
+                            error.to_string()
+                        })
+                    });
+                }
+                while let Some(tried) = tries.join_next().await {
+                    match tried {
+                        Ok(Ok((authenticated, mode))) => {
+                            let _ = reports.send(Report::Authenticated(Box::new(authenticated), mode)).await;
+                            return;
+                        }
+                        Ok(Err(error)) => tracing::debug!(%peer, error, "dial"),
+                        Err(_) => {}
+                    }
+                }
+            }
+            let _ = reports.send(Report::Unreachable(peer)).await;
+        };
+        member.dial = Some(tokio::spawn(task).abort_handle());
+    }
+
+    /// Says goodbye to everybody.
+    pub(super) async fn leave(&mut self) {
+        self.broadcast(&Message::Leave(Leave {}));
+        for member in self.members.values_mut() {
+            member.stop_dialling();
+        }
+        // The message and the close travel in order on most paths; whichever arrives says the same.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        for member in self.members.values() {
+            if let Some(link) = member.link() {
+                link.close(close::LEFT, "left");
+            }
+        }
+        self.surroundings.node.close().await;
+    }
+}
+
+/// Where a member that just connected may be reached by others: where we see it, then where it says.
+fn reachable(authenticated: &Authenticated, session: &Session) -> Vec<SocketAddr> {
+    let seen = session.surroundings.node.socket().paths().outbound(authenticated.connection.remote_address());
+    let mut addresses: Vec<SocketAddr> = seen.into_iter().collect();
+    addresses.extend(authenticated.addresses.iter().filter(|address| Some(**address) != seen));
+    addresses
+}

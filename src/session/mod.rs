@@ -1,0 +1,343 @@
+//! A call: commands in, events and snapshots out.
+//!
+//! [`Session`] owns the group as this member sees it. It runs as one task; handshakes, dials and links are
+//! tasks of their own that report to it. Voice does not pass through here: links feed the engine directly.
+
+pub mod command;
+pub mod doors;
+pub mod entering;
+pub mod event;
+mod members;
+pub mod snapshot;
+mod watch;
+
+use crate::net::handshake::{self, Doorkeeper, HandshakeFailure, Myself};
+use crate::net::interfaces;
+use crate::net::link::{Authenticated, LinkEvent, LinkId};
+use crate::net::node::Node;
+use crate::voice::engine::EngineControl;
+use command::{Command, Ptt, TICKET_LIFETIME};
+use doors::Doors;
+use event::{Event, GroupMember};
+use members::Member;
+use protocol::control::{Grants, Message, VoiceState};
+use protocol::group::describe;
+use protocol::id::PeerId;
+use protocol::media::Frame;
+use protocol::noise::{HandshakeError, Mode};
+use snapshot::Snapshot;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::time::MissedTickBehavior;
+
+/// How often members are looked after: bounds how late a silence or a talkspurt is noticed.
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Handshakes under way at once. More wait in QUIC's own bounded queue.
+const HANDSHAKES_MAX: usize = 16;
+
+/// Reports from tasks to the session.
+const REPORTS_QUEUE: usize = 256;
+
+/// What every part of a call shares.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The QUIC endpoint.
+    pub node: Node,
+    /// Who we are.
+    pub myself: Arc<Myself>,
+    /// The encoder's frames, for each link to send.
+    pub frames: broadcast::Sender<Frame>,
+    /// The zero of the engine's clock.
+    pub epoch: Instant,
+}
+
+/// What happens elsewhere and concerns the session.
+enum Report {
+    /// Somebody came in, or we reached somebody.
+    Authenticated(Box<Authenticated>, Mode),
+    /// Somebody did not come in.
+    Refused(HandshakeFailure),
+    /// Nobody could be reached for as long as a seat is kept.
+    Unreachable(PeerId),
+}
+
+/// A running call.
+pub struct Session {
+    surroundings: Surroundings,
+    doors: Doors,
+    engine: EngineControl,
+    members: BTreeMap<PeerId, Member>,
+    links: BTreeMap<LinkId, PeerId>,
+    next_link: u64,
+    voice_state: VoiceState,
+    muted_before_deafen: bool,
+    reports: mpsc::Sender<Report>,
+    link_events: mpsc::Sender<(LinkId, LinkEvent)>,
+    events: mpsc::Sender<Event>,
+    snapshots: tokio::sync::watch::Sender<Snapshot>,
+    expected_loss: u8,
+    frame_ticks: u8,
+}
+
+/// What a call is run with.
+pub struct Wiring {
+    /// Commands from whoever is in control. When it closes, the call goes on without commands.
+    pub commands: mpsc::Receiver<Command>,
+    /// Where events go. An event that finds no room is dropped: a slow reader never holds up the call.
+    pub events: mpsc::Sender<Event>,
+    /// Where the latest snapshot goes.
+    pub snapshots: tokio::sync::watch::Sender<Snapshot>,
+}
+
+impl Session {
+    /// Runs a call until it is left; returns why. `introducer` is the member through which we came in.
+    pub async fn run(
+        surroundings: Surroundings,
+        doors: Doors,
+        engine: EngineControl,
+        introducer: Option<entering::Entered>,
+        wiring: Wiring,
+    ) -> String {
+        let (reports, mut reported) = mpsc::channel(REPORTS_QUEUE);
+        let (link_events, mut link_reported) = mpsc::channel(REPORTS_QUEUE);
+        let Wiring { mut commands, events, snapshots } = wiring;
+        let mut session = Self {
+            surroundings,
+            doors,
+            engine,
+            members: BTreeMap::new(),
+            links: BTreeMap::new(),
+            next_link: 0,
+            voice_state: VoiceState::default(),
+            muted_before_deafen: false,
+            reports,
+            link_events,
+            events,
+            snapshots,
+            expected_loss: 0,
+            frame_ticks: 0,
+        };
+        if let Some(entered) = introducer {
+            session.on_entered(entered);
+        }
+        session.announce_group();
+        let doors = tokio::spawn(answer_doors(
+            session.surroundings.clone(),
+            session.doors.clone(),
+            session.reports.clone(),
+        ));
+        let mut watch = tokio::time::interval(WATCH_INTERVAL);
+        watch.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut commanded = true;
+        let reason = loop {
+            tokio::select! {
+                biased;
+                command = commands.recv(), if commanded => match command {
+                    Some(Command::Leave) => break "left".to_string(),
+                    Some(command) => session.on_command(command),
+                    None => commanded = false,
+                },
+                Some((link, event)) = link_reported.recv() => session.on_link_event(link, event),
+                Some(report) = reported.recv() => session.on_report(report),
+                _ = watch.tick() => session.on_watch(),
+            }
+        };
+        doors.abort();
+        session.leave().await;
+        reason
+    }
+
+    fn emit(&self, event: Event) {
+        if self.events.try_send(event).is_err() {
+            tracing::debug!("an event found no room and was dropped");
+        }
+    }
+
+    fn on_report(&mut self, report: Report) {
+        match report {
+            Report::Authenticated(authenticated, mode) => self.on_authenticated(*authenticated, mode),
+            Report::Refused(failure) => self.on_refused(&failure),
+            Report::Unreachable(peer) => self.on_gone(peer),
+        }
+    }
+
+    /// Tells the user about people at the door; what breaks on the way is nobody's business.
+    fn on_refused(&self, failure: &HandshakeFailure) {
+        match failure {
+            HandshakeFailure::Refused(error @ HandshakeError::Refusing(reason)) => self.emit(Event::Error {
+                code: reason_code(*reason),
+                message: format!("somebody at the door was turned away: {error}"),
+                hint: "nothing to do if you expected nobody".into(),
+            }),
+            HandshakeFailure::Refused(_) | HandshakeFailure::Deadline | HandshakeFailure::Broken(_) => {
+                tracing::debug!(%failure, "a handshake failed");
+            }
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Mute => self.set_voice(VoiceState { muted: true, ..self.voice_state }),
+            Command::Unmute => self.set_voice(VoiceState { muted: false, deafened: false }),
+            Command::Deafen => {
+                self.muted_before_deafen = self.voice_state.muted;
+                self.set_voice(VoiceState { muted: true, deafened: true });
+            }
+            Command::Undeafen => {
+                self.set_voice(VoiceState { muted: self.muted_before_deafen, deafened: false });
+            }
+            Command::Ptt(ptt) => {
+                let muted = match ptt {
+                    Ptt::Down => false,
+                    Ptt::Up => true,
+                    Ptt::Toggle => !self.voice_state.muted,
+                };
+                self.set_voice(VoiceState { muted, ..self.voice_state });
+            }
+            Command::Volume { peer, db } => self.set_volume(&peer, db),
+            Command::Invite => {
+                let ticket = self.invite();
+                self.emit(Event::Ticket { ticket });
+            }
+            Command::Status => self.tell_status(),
+            // Handled where the call is run.
+            Command::Leave => {}
+        }
+    }
+
+    fn set_voice(&mut self, state: VoiceState) {
+        if state == self.voice_state {
+            return;
+        }
+        self.voice_state = state;
+        self.engine.set_muted(state.muted);
+        self.engine.set_deafened(state.deafened);
+        self.broadcast(&Message::VoiceState(state));
+        self.emit(Event::state(self.me(), state));
+    }
+
+    fn set_volume(&mut self, who: &str, db: f32) {
+        let found = self.doors.roster(|roster| roster.find(who));
+        match found {
+            Ok(peer) => {
+                if let Some(member) = self.members.get_mut(&peer) {
+                    member.volume_db = db;
+                    if let Some(key) = member.voice_key() {
+                        self.engine.set_gain(key, gain(db));
+                    }
+                }
+            }
+            Err(error) => self.emit(Event::Error {
+                code: "no_such_peer",
+                message: format!("{who}: {error}"),
+                hint: "`who` lists everybody".into(),
+            }),
+        }
+    }
+
+    fn invite(&mut self) -> String {
+        let (ticket, grant) = self.doors.mint(TICKET_LIFETIME, &self.surroundings.myself.addresses);
+        self.broadcast(&Message::Grants(Grants { grants: vec![grant] }));
+        ticket.to_string()
+    }
+
+    fn me(&self) -> PeerId {
+        self.surroundings.myself.identity.peer_id()
+    }
+
+    fn announce_group(&self) {
+        let myself = &self.surroundings.myself;
+        let mut members =
+            vec![GroupMember { peer: self.me().to_string(), name: myself.name.clone(), me: true }];
+        self.doors.roster(|roster| {
+            members.extend(roster.iter().map(|(id, record)| GroupMember {
+                peer: id.to_string(),
+                name: record.name.to_string(),
+                me: false,
+            }));
+        });
+        self.emit(Event::Group { members, locked: false, epoch: self.doors.epoch().0 });
+    }
+
+    fn broadcast(&self, message: &Message) {
+        for member in self.members.values() {
+            if let Some(link) = member.link() {
+                link.send(message.clone());
+            }
+        }
+    }
+
+    /// Everybody as the roster describes them, ourselves included.
+    fn descriptions(&self) -> Vec<protocol::control::Member> {
+        let myself = &self.surroundings.myself;
+        let mut all = self
+            .doors
+            .roster(|roster| roster.iter().map(|(id, record)| describe(id, record)).collect::<Vec<_>>());
+        all.push(protocol::control::Member {
+            id: self.me().0.into(),
+            name: myself.name.clone(),
+            addresses: myself.addresses.iter().map(ToString::to_string).collect(),
+        });
+        all
+    }
+}
+
+/// The linear gain of a volume in dB; the lowest one is silence.
+fn gain(db: f32) -> f32 {
+    if db <= -60.0 { 0.0 } else { 10f32.powf(db / 20.0) }
+}
+
+/// The stable word for a refusal in `error` events.
+pub fn reason_code(reason: protocol::noise::RefuseReason) -> &'static str {
+    use protocol::noise::RefuseReason;
+    match reason {
+        RefuseReason::WrongVersion => "wrong_version",
+        RefuseReason::UnknownTicket => "foreign_ticket",
+        RefuseReason::ExpiredTicket => "expired_ticket",
+        RefuseReason::RevokedTicket => "revoked_ticket",
+        RefuseReason::UsedUpTicket => "used_up_ticket",
+        RefuseReason::WrongSecret => "wrong_secret",
+        RefuseReason::NotAMember => "not_a_member",
+        RefuseReason::GroupFull => "group_full",
+        RefuseReason::Locked => "locked",
+        RefuseReason::Removed => "removed",
+        RefuseReason::PasswordNotAccepted => "password_not_accepted",
+        RefuseReason::TooManyAttempts => "too_many_attempts",
+        RefuseReason::UnexpectedPeer => "unexpected_peer",
+        RefuseReason::SameIdentity => "same_identity",
+        _ => "handshake_failed",
+    }
+}
+
+/// Accepts connections and runs their handshakes, a bounded number at a time.
+async fn answer_doors(surroundings: Surroundings, doors: Doors, reports: mpsc::Sender<Report>) {
+    let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Some(incoming) = surroundings.node.accept().await else { return };
+        let (surroundings, doors, reports) = (surroundings.clone(), doors.clone(), reports.clone());
+        tokio::spawn(async move {
+            let Surroundings { node, myself, .. } = surroundings;
+            let report = match handshake::respond(incoming, &node, &myself, &doors).await {
+                Ok((authenticated, mode)) => Report::Authenticated(Box::new(authenticated), mode),
+                Err(failure) => Report::Refused(failure),
+            };
+            drop(place);
+            // The session is over: nobody is interested any more.
+            let _ = reports.send(report).await;
+        });
+    }
+}
+
+/// Where others may reach this node.
+pub fn own_addresses(node: &Node) -> Vec<std::net::SocketAddr> {
+    node.local_addr().map(interfaces::addresses).unwrap_or_default()
+}
+
+/// The group a set of doors leads to, for whoever needs only that.
+pub fn group_of(doors: &Doors) -> protocol::id::GroupId {
+    doors.group()
+}
