@@ -1,0 +1,149 @@
+//! The command line.
+
+use crate::audio::DeviceSpec;
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A group voice call between friends: peer to peer, no account, no server.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    before_long_help = EXAMPLES
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Commands,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  roundtable host                            start a group; prints the line to send to friends
+  roundtable join rt1...                     enter it
+  roundtable host --psk                      let friends in by a password too
+  roundtable join 203.0.113.5:4700 --psk     enter by address and password
+  roundtable devices                         which microphones and speakers there are
+  roundtable demo                            hear a call between two processes on this machine";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Commands {
+    /// Start a group and print the line to send to friends
+    Host(HostArgs),
+    /// Enter a group, by ticket or by address and password
+    Join(JoinArgs),
+    /// List microphones and speakers
+    Devices(DevicesArgs),
+    /// Make a call between two processes on this machine and report how it went
+    Demo(DemoArgs),
+}
+
+/// `roundtable host`.
+#[derive(Debug, Args)]
+pub struct HostArgs {
+    /// Also write the ticket to FILE, readable by you alone
+    #[arg(long, value_name = "FILE")]
+    pub ticket_file: Option<PathBuf>,
+    /// What all calls have in common.
+    #[command(flatten)]
+    pub call: CallArgs,
+}
+
+/// `roundtable join`.
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// A ticket (rt1...), or HOST[:PORT] together with a password
+    #[arg(value_name = "TICKET|ADDR")]
+    pub target: String,
+    /// What all calls have in common.
+    #[command(flatten)]
+    pub call: CallArgs,
+}
+
+/// `roundtable devices`.
+#[derive(Debug, Args)]
+pub struct DevicesArgs {
+    /// One JSON object per device
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `roundtable demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Where recordings and logs go (default: a new folder among the temporary files)
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// How long the two talk
+    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
+    pub seconds: u32,
+}
+
+/// Options of `host` and `join`.
+#[derive(Debug, Args)]
+pub struct CallArgs {
+    /// How others see me (default: the login name)
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// UDP address to listen on (default: [::]:4700, or the next free port)
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Network")]
+    pub listen: Option<SocketAddr>,
+
+    /// Join, or let join, by password; without a value it is asked for
+    #[arg(long, value_name = "WORDS", num_args = 0..=1, help_heading = "Security")]
+    pub psk: Option<Option<String>>,
+    /// The password is the first line of FILE (also: environment ROUNDTABLE_PSK)
+    #[arg(long, value_name = "FILE", conflicts_with = "psk", help_heading = "Security")]
+    pub psk_file: Option<PathBuf>,
+
+    /// Microphone: default, a device's name, null, tone[:HZ] or file:PATH.wav[?loop]
+    #[arg(long, value_name = "DEV", help_heading = "Sound")]
+    pub input: Option<DeviceSpec>,
+    /// Speaker: default, a device's name, null or file:PATH.wav
+    #[arg(long, value_name = "DEV", help_heading = "Sound")]
+    pub output: Option<DeviceSpec>,
+    /// Record one WAV per voice plus the mix into DIR
+    #[arg(long, value_name = "DIR", help_heading = "Sound")]
+    pub record: Option<PathBuf>,
+
+    /// STUN server for finding the public address (repeatable)
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Network")]
+    pub stun: Vec<String>,
+    /// Ask no STUN server
+    #[arg(long, conflicts_with = "stun", help_heading = "Network")]
+    pub no_stun: bool,
+    /// TURN relay: turn:USER:PASS@HOST:PORT[?transport=udp|tcp|tls] (repeatable)
+    #[arg(long, value_name = "URL", help_heading = "Network")]
+    pub turn: Vec<String>,
+    /// Send everything through the relay, so that nobody learns my address
+    #[arg(long, help_heading = "Network")]
+    pub relay_only: bool,
+    /// Do not offer addresses of the local network
+    #[arg(long, help_heading = "Network")]
+    pub no_lan: bool,
+    /// Do not ask the router for a port mapping
+    #[arg(long, help_heading = "Network")]
+    pub no_port_mapping: bool,
+
+    /// No terminal UI
+    #[arg(long)]
+    pub headless: bool,
+    /// One JSON event per line on stdout, commands on stdin; implies --headless
+    #[arg(long)]
+    pub json: bool,
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder of the identity and of known peers
+    #[arg(long, value_name = "DIR", env = "ROUNDTABLE_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Leave after this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub duration: Option<f64>,
+}

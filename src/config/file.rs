@@ -1,0 +1,54 @@
+//! The configuration file: TOML, every key optional, an unknown key is an error.
+
+use super::{ConfigError, default_config_file};
+use serde::Deserialize;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// What the file may say. Each key does what the option of the same name does.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigFile {
+    /// How others see me.
+    pub name: Option<String>,
+    /// UDP address to listen on.
+    pub listen: Option<SocketAddr>,
+    /// Input device.
+    pub input: Option<String>,
+    /// Output device.
+    pub output: Option<String>,
+}
+
+/// Reads the file. The default one may be missing, a named one may not.
+pub fn load(named: Option<&Path>) -> Result<ConfigFile, ConfigError> {
+    let Some(path) = named.map(Path::to_owned).or_else(default_config_file) else {
+        return Ok(ConfigFile::default());
+    };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => return Ok(ConfigFile::default()),
+        Err(error) => return Err(ConfigError::file("read", &path, &error)),
+    };
+    toml::from_str(&text).map_err(|error| {
+        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        ConfigError::Mistake { path, reason: format!("line {line}: {}", error.message()) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::load;
+
+    #[test]
+    fn a_wrong_key_is_named_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, "name = \"Ada\"\ninptu = \"null\"\n").unwrap();
+        let error = load(Some(&path)).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("inptu") && error.contains("input"), "{error}");
+        std::fs::write(&path, "name = \"Ada\"\nlisten = \"[::]:4701\"\n").unwrap();
+        assert_eq!(load(Some(&path)).unwrap().name.as_deref(), Some("Ada"));
+        assert!(load(Some(&dir.path().join("missing.toml"))).is_err());
+    }
+}
