@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn a_single_voice_below_the_ceiling_passes_unchanged() {
         let voice = tone(220.0, 0.707, 0, 9_600);
-        let mixed = mix(&[voice.clone()], |_| 1.0);
+        let mixed = mix(std::slice::from_ref(&voice), |_| 1.0);
         assert_eq!(mixed[Mixer::DELAY_SAMPLES..], voice[..9_600 - Mixer::DELAY_SAMPLES]);
     }
 

