@@ -273,6 +273,63 @@ fn clocks_that_differ_by_200_ppm_cost_neither_delay_nor_concealment() {
     }
 }
 
+#[test]
+fn a_device_that_asks_two_blocks_at_a_time_is_served_without_concealment() {
+    let mut packets = speech(10, 4).into_iter().peekable();
+    let mut rig = Rig::new(480);
+    for pull in 0..990_i64 {
+        let now_us = pull / 2 * 20_000;
+        while let Some((arrival, frame)) = packets.next_if(|&(arrival, _)| arrival <= now_us) {
+            rig.buffer.insert(Duration::from_micros(arrival as u64), &frame);
+        }
+        rig.pull(now_us);
+    }
+    let report = rig.report();
+    assert_eq!(rig.count(1_000_000, concealed), 0, "{report:?}");
+    assert!(report.concealed.total() <= Duration::from_millis(20), "{report:?}");
+    assert!(report.depth_ms <= 26.0, "{report:?}");
+}
+
+#[test]
+fn a_device_that_stood_still_has_itself_to_blame_and_catches_up() {
+    let mut rig = Rig::new(480);
+    rig.run(speech(5, 8), 4_000_000);
+    // It asks for 60 ms at once, well before any of that can be here.
+    for _ in 0..6 {
+        rig.pull(4_010_000);
+    }
+    let report = rig.report();
+    assert!(report.concealed.own_underrun > Duration::ZERO, "{report:?}");
+    assert_eq!(report.concealed.own_underrun, report.concealed.total(), "{report:?}");
+
+    let mut rig = Rig::new(480);
+    rig.run(speech(5, 8), 4_000_000);
+    let mut rest = speech(10, 8).split_off(198);
+    for (arrival, frame) in rest.extract_if(.., |(arrival, _)| *arrival < 5_000_000) {
+        rig.buffer.insert(Duration::from_micros(arrival as u64), &frame);
+    }
+    rig.pulls += 100;
+    rig.run(rest, 7_000_000);
+    let report = rig.report();
+    assert!(report.dropped > 30 && report.depth_ms < 25.0, "{report:?}");
+    assert_eq!(report.concealed.total(), Duration::ZERO, "{report:?}");
+}
+
+#[test]
+fn what_a_path_switch_loses_is_counted_as_its_own() {
+    let mut packets = speech(10, 8);
+    packets.retain(|(_, frame)| !(200..204).contains(&frame.sequence));
+    let (before, after) = packets.split_at(200);
+    let mut rig = Rig::new(480);
+    rig.run(before.to_vec(), 4_050_000);
+    rig.buffer.on_path_switch(Duration::from_millis(4_050));
+    rig.run(after.to_vec(), 9_900_000);
+    let report = rig.report();
+    assert_eq!(report.lost, 4, "{report:?}");
+    assert!(report.concealed.path_switch >= Duration::from_millis(60), "{report:?}");
+    assert_eq!(report.concealed.path_switch, report.concealed.total(), "{report:?}");
+}
+
 /// Talkspurts of `talk_ms` with silences of `silence_ms` in which a keepalive is sent every 400 ms.
 fn conversation(spurts: u64, talk_ms: u64, silence_ms: u64) -> Vec<(i64, Frame)> {
     let mut packets = Vec::new();

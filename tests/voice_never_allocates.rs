@@ -1,0 +1,83 @@
+//! Receiving and mixing run on a thread that must not wait for the allocator.
+
+// The standard library's allocator trait can only be implemented unsafely; this one counts and passes on.
+#![allow(unsafe_code)]
+
+use opus::{Application, Channels, Encoder};
+use protocol::media::{Frame, FrameBytes, FrameOrigin, MediaTime};
+use roundtable::voice::{Mixer, Receiver};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Duration;
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on unchanged to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        COUNT.with(|count| count.set(count.get() + 1));
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn frames() -> Vec<Frame> {
+    let mut encoder = Encoder::new(48_000, Channels::Mono, Application::Voip).expect("an encoder");
+    let mut packet = [0; 400];
+    (0..400)
+        .map(|n| {
+            let voice: Vec<f32> =
+                (0..960).map(|k| 0.3 * ((n * 960 + k) as f32 / 48_000.0 * 880.0).sin()).collect();
+            let len = encoder.encode_float(&voice, &mut packet).expect("it encodes");
+            Frame {
+                sequence: n,
+                time: MediaTime(n * 8),
+                ticks: 8,
+                talkspurt_start: n % 100 == 0,
+                talkspurt_end: n % 100 == 99,
+                origin: FrameOrigin::Primary,
+                payload: FrameBytes::new(&packet[..len]).expect("it fits"),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn receiving_and_mixing_never_allocate() {
+    let frames = frames();
+    let mut receiver = Receiver::new().expect("a decoder");
+    let mut mixer = Mixer::new(480);
+    let mut sound = [0.0; 480];
+    let before = COUNT.with(Cell::get);
+    let mut next = 0;
+    for pull in 0..1_000_u64 {
+        let now = Duration::from_millis(pull * 10);
+        // In bursts of five and later evenly, with losses: every operation has its turn.
+        while (pull % 10 == 0 || pull > 350) && next < frames.len() && next as u64 * 2 <= pull {
+            if next % 13 != 5 {
+                receiver.insert(now, &frames[next]);
+            }
+            next += 1;
+        }
+        receiver.pull(now, &mut sound);
+        mixer.begin(480);
+        mixer.add(3, 0.8, &sound);
+        mixer.finish(&mut sound);
+    }
+    let report = receiver.report();
+    let allocations = COUNT.with(Cell::get) - before;
+    assert_eq!(allocations, 0);
+    assert!(report.jitter.decoded > 300 && report.jitter.lost > 20, "{report:?}");
+    assert!(report.jitter.accelerated + report.jitter.expanded > Duration::ZERO, "{report:?}");
+}
