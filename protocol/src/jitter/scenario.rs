@@ -138,6 +138,27 @@ fn a_clean_path_adds_ten_ms_and_conceals_nothing() {
 }
 
 #[test]
+fn whatever_the_phase_of_frames_and_blocks_playout_settles_and_stays() {
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let mut depths = 0.0;
+    for phase in 0..40 {
+        let mut packets = speech(20, 4);
+        for (arrival, _) in &mut packets {
+            // A quiet local network, scheduling included.
+            *arrival += phase * 250 + random.random_range(0..600);
+        }
+        let mut rig = Rig::new(480);
+        rig.run(packets, 19_900_000);
+        let report = rig.report();
+        assert_eq!(report.concealed.total(), Duration::ZERO, "{phase} {report:?}");
+        assert!(report.depth_ms <= 14.5, "{phase} {report:?}");
+        assert!(report.expanded + report.accelerated <= Duration::from_millis(40), "{phase} {report:?}");
+        depths += report.depth_ms;
+    }
+    assert!(depths / 40.0 <= 10.0, "{} ms on average", depths / 40.0);
+}
+
+#[test]
 fn jitter_is_met_within_a_second_and_forgotten_within_seconds() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let mut packets = speech(40, 8);
@@ -367,6 +388,18 @@ fn silence_is_never_loss() {
     assert_eq!((report.lost, report.late, report.dropped), (0, 0, 0), "{report:?}");
     assert_eq!(report.decoded, spoken as u64);
     assert!(report.depth_ms <= 16.0);
+}
+
+#[test]
+fn a_pause_without_any_mark_is_a_stall_and_not_loss() {
+    let mut packets = conversation(5, 1_000, 300);
+    packets.iter_mut().for_each(|(_, frame)| frame.talkspurt_end = false);
+    let mut rig = Rig::new(480);
+    rig.run(packets, 6_600_000);
+    let report = rig.report();
+    assert_eq!((report.lost, report.late, report.dropped), (0, 0, 0), "{report:?}");
+    assert_eq!(report.concealed.sender_stalled, report.concealed.total(), "{report:?}");
+    assert_eq!(report.decoded, 250);
 }
 
 #[test]
