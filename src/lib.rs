@@ -1,6 +1,8 @@
 //! Roundtable: a group voice call between friends, peer to peer, with no server of its own.
 
 pub mod audio;
+pub mod cli;
+pub mod config;
 pub mod net;
 pub mod session;
 pub mod voice;

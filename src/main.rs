@@ -1,2 +1,5 @@
-//! b
-fn main() {}
+//! The `roundtable` program.
+
+fn main() -> std::process::ExitCode {
+    roundtable::cli::main()
+}

@@ -62,7 +62,12 @@ impl From<AudioError> for Failure {
             AudioError::FileUnreadable { .. } | AudioError::FileUnwritable { .. } => {
                 Self::new(Exit::Files, "files", error.to_string(), "")
             }
-            _ => Self::new(Exit::Sound, "sound_device", error.to_string(), "`roundtable devices` lists what there is"),
+            _ => Self::new(
+                Exit::Sound,
+                "sound_device",
+                error.to_string(),
+                "`roundtable devices` lists what there is",
+            ),
         }
     }
 }

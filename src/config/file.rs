@@ -27,7 +27,9 @@ pub fn load(named: Option<&Path>) -> Result<ConfigFile, ConfigError> {
     };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => return Ok(ConfigFile::default()),
+        Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => {
+            return Ok(ConfigFile::default());
+        }
         Err(error) => return Err(ConfigError::file("read", &path, &error)),
     };
     toml::from_str(&text).map_err(|error| {

@@ -6,13 +6,14 @@ use protocol::identity::Identity;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// An identity, and the lock that keeps a second process from using it at the same time.
 #[derive(Debug)]
 pub struct IdentityStore {
     /// Who we are.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     /// Whether this is a one-time identity, because another process on this machine uses the stored one.
     pub borrowed: bool,
     _lock: Option<File>,
@@ -28,11 +29,15 @@ pub fn open_identity(dir: &Path) -> Result<IdentityStore, ConfigError> {
     match lock.try_lock() {
         Ok(()) => {
             let seed = read_or_make(&dir.join("identity"))?;
-            Ok(IdentityStore { identity: Identity::from_seed(&seed), borrowed: false, _lock: Some(lock) })
+            Ok(IdentityStore {
+                identity: Arc::new(Identity::from_seed(&seed)),
+                borrowed: false,
+                _lock: Some(lock),
+            })
         }
         Err(TryLockError::WouldBlock) => {
             let seed = Zeroizing::new(crate::net::random::bytes());
-            Ok(IdentityStore { identity: Identity::from_seed(&seed), borrowed: true, _lock: None })
+            Ok(IdentityStore { identity: Arc::new(Identity::from_seed(&seed)), borrowed: true, _lock: None })
         }
         Err(TryLockError::Error(error)) => Err(ConfigError::file("lock", &lock_path, &error)),
     }
@@ -59,7 +64,8 @@ fn make(path: &Path) -> Result<Zeroizing<[u8; 32]>, ConfigError> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(path).and_then(|mut file| writeln!(file, "{}", *text).and_then(|()| file.sync_all()));
+    let written =
+        options.open(path).and_then(|mut file| writeln!(file, "{}", *text).and_then(|()| file.sync_all()));
     written.map_err(|error| ConfigError::file("write", path, &error))?;
     Ok(seed)
 }

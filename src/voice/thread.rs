@@ -1,6 +1,7 @@
 //! The thread that ticks the engine in a live call.
 
 use super::engine::{Engine, Microphone, Speaker};
+use crate::audio::{CaptureReader, PlaybackWriter};
 use protocol::media::Frame;
 use std::io;
 use std::sync::Arc;
@@ -89,5 +90,25 @@ impl Outbox {
     fn drain(&mut self) -> impl Iterator<Item = Frame> {
         self.count = 0;
         std::mem::take(&mut self.frames).into_iter().flatten()
+    }
+}
+
+impl Microphone for CaptureReader {
+    fn available(&mut self) -> usize {
+        self.available()
+    }
+
+    fn read(&mut self, out: &mut [f32]) -> bool {
+        self.read(out)
+    }
+}
+
+impl Speaker for PlaybackWriter {
+    fn wanted(&mut self) -> usize {
+        self.wanted()
+    }
+
+    fn write(&mut self, samples: &[f32]) {
+        self.write(samples);
     }
 }

@@ -1,0 +1,410 @@
+//! Runs a call: sound, network, session, and the view that prints it.
+
+use super::args::{CallArgs, HostArgs, JoinArgs};
+use super::exit::{Exit, Failure};
+use super::json::JsonView;
+use super::lines::{HELP, LineView, who};
+use super::secret::{self, Typed};
+use super::target;
+use crate::audio::{AudioEvent, AudioSystem, CaptureReader, DeviceSpec, Direction, PlaybackWriter};
+use crate::config::{self, ConfigError};
+use crate::net::handshake::Myself;
+use crate::net::node::Node;
+use crate::net::udp::SystemUdp;
+use crate::session::command::{Command, TICKET_LIFETIME};
+use crate::session::doors::Doors;
+use crate::session::entering::{self, Key};
+use crate::session::event::Event;
+use crate::session::snapshot::Snapshot;
+use crate::session::{Session, Surroundings, Wiring, own_addresses};
+use crate::voice::engine::{EngineControl, engine};
+use crate::voice::thread::VoiceThread;
+use protocol::name::DisplayName;
+use std::io::BufRead;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{broadcast, mpsc, watch};
+
+const PORT_DEFAULT: u16 = 4700;
+
+/// Events waiting to be printed; more are dropped, so that a terminal that stands still never stops a call.
+const EVENTS_QUEUE: usize = 4096;
+
+const COMMANDS_QUEUE: usize = 64;
+
+/// Encoded frames a link may be behind before the oldest are dropped: 80 ms of the shortest frames.
+const FRAMES_QUEUE: usize = 8;
+
+/// Frames are 10 ms until the session knows how many listen.
+const FRAME_TICKS: u8 = 4;
+
+/// How long the view may take to print what is left at the end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+pub(super) fn host(args: HostArgs) -> Result<(), Failure> {
+    let password = secret::password(&args.call)?;
+    run(args.call, Way::Found { password, ticket_file: args.ticket_file.as_deref() })
+}
+
+pub(super) fn join(args: JoinArgs) -> Result<(), Failure> {
+    let ticket_like = target::key(&args.target, None).is_ok();
+    let password = if ticket_like { None } else { secret::password(&args.call)? };
+    let key = target::key(&args.target, password)?;
+    run(args.call, Way::Enter(key))
+}
+
+enum Way<'a> {
+    Found { password: Option<Typed>, ticket_file: Option<&'a Path> },
+    Enter(Key),
+}
+
+fn run(args: CallArgs, way: Way<'_>) -> Result<(), Failure> {
+    refuse_what_is_missing(&args)?;
+    let started = Instant::now();
+    let (events, printed) = mpsc::channel(EVENTS_QUEUE);
+    let (snapshots, snapshot) = watch::channel(Snapshot::default());
+    let json = args.json;
+    let (printer_done, printer) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        print_events(printed, json, started);
+        // The other end is gone when it did not wait long enough.
+        let _ = printer_done.send(());
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Exit::Bug, "runtime", error.to_string(), ""))?;
+    let result = runtime.block_on(call(args, way, started, events.clone(), snapshots, snapshot));
+    let last = match &result {
+        Ok(reason) => Event::Bye { reason: reason.clone() },
+        Err(failure) => {
+            Event::Error { code: failure.code, message: failure.message.clone(), hint: failure.hint.clone() }
+        }
+    };
+    let bye = matches!(last, Event::Error { .. }).then(|| Event::Bye { reason: "error".into() });
+    // Without --json the failure is told on stderr instead.
+    if json || result.is_ok() {
+        let _ = events.try_send(last);
+        let _ = bye.map(|bye| events.try_send(bye));
+    }
+    drop(events);
+    // Tasks that still hold a sender end with the runtime; a thread that waits for input does not.
+    runtime.shutdown_background();
+    let _ = printer.recv_timeout(LAST_WORDS);
+    result.map(drop)
+}
+
+/// Options of the interface that this version does not have yet: an option that protects privacy must not be
+/// ignored.
+fn refuse_what_is_missing(args: &CallArgs) -> Result<(), Failure> {
+    let missing = |option: &str| {
+        let message = format!("{option} is not available in this version");
+        Err(Failure::new(Exit::Usage, "not_available", message, "leave it out"))
+    };
+    match args {
+        CallArgs { relay_only: true, .. } => missing("--relay-only"),
+        CallArgs { turn, .. } if !turn.is_empty() => missing("--turn"),
+        CallArgs { stun, .. } if !stun.is_empty() => missing("--stun"),
+        CallArgs { record: Some(_), .. } => missing("--record"),
+        _ => Ok(()),
+    }
+}
+
+async fn call(
+    args: CallArgs,
+    way: Way<'_>,
+    epoch: Instant,
+    events: mpsc::Sender<Event>,
+    snapshots: watch::Sender<Snapshot>,
+    snapshot: watch::Receiver<Snapshot>,
+) -> Result<String, Failure> {
+    let file = config::load(args.config.as_deref())?;
+    let data_dir = match args.data_dir.clone() {
+        Some(dir) => dir,
+        None => config::default_data_dir()?,
+    };
+    let store = config::open_identity(&data_dir)?;
+    if store.borrowed && !args.json {
+        eprintln!(
+            "roundtable: another call on this machine uses your identity; this one gets its own for now"
+        );
+    }
+    let name = args.name.clone().or(file.name.clone()).unwrap_or_else(login_name);
+    let node = open_port(args.listen.or(file.listen))?;
+    let addresses: Vec<SocketAddr> = own_addresses(&node);
+    let myself =
+        Myself { identity: store.identity.clone(), name: DisplayName::new(&name).to_string(), addresses };
+    let (frames, _) = broadcast::channel(FRAMES_QUEUE);
+    let surroundings = Surroundings { node, myself: Arc::new(myself), frames: frames.clone(), epoch };
+
+    let sound = open_sound(&args, &file, events.clone())?;
+    let (voice, control) = start_voice(sound, epoch, frames)?;
+    let leaving = leaving(args.duration);
+    tokio::pin!(leaving);
+    let entering = enter(&surroundings, way, &events);
+    let (doors, introducer) = tokio::select! {
+        entered = entering => entered?,
+        reason = &mut leaving => {
+            surroundings.node.close().await;
+            return Ok(reason);
+        }
+    };
+    let (commands, commanded) = mpsc::channel(COMMANDS_QUEUE);
+    spawn_input(args.json, commands, events.clone(), snapshot);
+    let (stop, wiring_commands) = merge_leave(commanded);
+    let wiring = Wiring { commands: wiring_commands, events, snapshots };
+    let session = Session::run(surroundings, doors, control, introducer, wiring);
+    tokio::pin!(session);
+    let reason = tokio::select! {
+        reason = &mut session => reason,
+        reason = &mut leaving => {
+            // The session says goodbye to everybody before it ends.
+            let _ = stop.send(Command::Leave).await;
+            session.await;
+            reason
+        }
+    };
+    drop(voice);
+    Ok(reason)
+}
+
+/// One more way to send commands, for leaving by signal or by the clock.
+fn merge_leave(mut from: mpsc::Receiver<Command>) -> (mpsc::Sender<Command>, mpsc::Receiver<Command>) {
+    let (merged, commands) = mpsc::channel(COMMANDS_QUEUE);
+    let forward = merged.clone();
+    tokio::spawn(async move {
+        while let Some(command) = from.recv().await {
+            if forward.send(command).await.is_err() {
+                return;
+            }
+        }
+    });
+    (merged, commands)
+}
+
+fn login_name() -> String {
+    whoami::username()
+}
+
+fn open_port(listen: Option<SocketAddr>) -> Result<Node, Failure> {
+    let bound = match listen {
+        Some(address) => SystemUdp::bind(address),
+        None => SystemUdp::bind_near(SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT_DEFAULT))),
+    };
+    let wanted = listen.map_or_else(|| format!("[::]:{PORT_DEFAULT}"), |address| address.to_string());
+    let failed = |error: std::io::Error| {
+        let message = format!("cannot listen on {wanted}: {error}");
+        Failure::new(
+            Exit::Usage,
+            "listen",
+            message,
+            "choose another with --listen ADDR:PORT; port 0 takes any free one",
+        )
+    };
+    let udp = bound.map_err(failed)?;
+    Node::start(Box::new(udp), None).map(|(node, _stun)| node).map_err(failed)
+}
+
+type Sound = (AudioSystem, CaptureReader, PlaybackWriter);
+
+fn open_sound(
+    args: &CallArgs,
+    file: &config::ConfigFile,
+    events: mpsc::Sender<Event>,
+) -> Result<Sound, Failure> {
+    let choose = |option: &Option<DeviceSpec>, text: &Option<String>| match (option, text) {
+        (Some(spec), _) => Ok(spec.clone()),
+        (None, Some(text)) => text.parse().map_err(|error| {
+            Failure::new(Exit::Files, "files", format!("the configured sound device: {error}"), "")
+        }),
+        (None, None) => Ok(DeviceSpec::Default),
+    };
+    let (input, output) = (choose(&args.input, &file.input)?, choose(&args.output, &file.output)?);
+    let sound = AudioSystem::start(input, output, move |event| {
+        // Dropped when nobody has printed 4096 events: sound goes on.
+        let _ = events.try_send(audio_event(event));
+    })?;
+    Ok(sound)
+}
+
+fn audio_event(event: AudioEvent) -> Event {
+    let word = |direction| match direction {
+        Direction::Input => "input",
+        Direction::Output => "output",
+    };
+    match event {
+        AudioEvent::Opened { direction, name, rate, channels, buffer_frames, started_unix_us } => {
+            Event::Audio {
+                direction: word(direction),
+                device: name,
+                rate,
+                channels: channels as u16,
+                buffer_frames,
+                started_unix_us,
+            }
+        }
+        AudioEvent::Lost { direction, reason } => Event::Error {
+            code: "sound_lost",
+            message: format!("the {direction} device is gone: {reason}"),
+            hint: "the call goes on; it is used again when it is back".into(),
+        },
+        AudioEvent::Unavailable { direction: Direction::Input, reason } => Event::Error {
+            code: "no_microphone",
+            message: format!("no microphone: {reason}"),
+            hint: "you can listen; connect one and it is used".into(),
+        },
+        AudioEvent::Unavailable { direction: Direction::Output, reason } => Event::Error {
+            code: "no_speaker",
+            message: format!("no speaker: {reason}"),
+            hint: "connect one and it is used".into(),
+        },
+    }
+}
+
+/// The voice thread, and the devices that must outlive it.
+struct Voice {
+    _thread: VoiceThread,
+    _sound: AudioSystem,
+}
+
+fn start_voice(
+    sound: Sound,
+    epoch: Instant,
+    frames: broadcast::Sender<protocol::media::Frame>,
+) -> Result<(Voice, EngineControl), Failure> {
+    let (sound, microphone, speaker) = sound;
+    let bug = |error: &dyn std::fmt::Display| Failure::new(Exit::Bug, "voice", error.to_string(), "");
+    let (engine, control) = engine(FRAME_TICKS).map_err(|error| bug(&error))?;
+    let thread =
+        VoiceThread::start(engine, microphone, speaker, epoch, frames).map_err(|error| bug(&error))?;
+    Ok((Voice { _thread: thread, _sound: sound }, control))
+}
+
+async fn enter(
+    surroundings: &Surroundings,
+    way: Way<'_>,
+    events: &mpsc::Sender<Event>,
+) -> Result<(Doors, Option<entering::Entered>), Failure> {
+    let listen = surroundings.node.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    let id = surroundings.myself.identity.peer_id().to_string();
+    match way {
+        Way::Found { password, ticket_file } => {
+            let doors = entering::found(surroundings);
+            if let Some(password) = password {
+                entering::accept_password(&doors, password).await;
+            }
+            let (ticket, _) = doors.mint(TICKET_LIFETIME, &surroundings.myself.addresses);
+            let ticket = ticket.to_string();
+            if let Some(path) = ticket_file {
+                write_private(path, &ticket)?;
+            }
+            let _ = events.try_send(Event::Ready { id, listen, ticket: Some(ticket) });
+            Ok((doors, None))
+        }
+        Way::Enter(key) => {
+            let _ = events.try_send(Event::Ready { id, listen, ticket: None });
+            let (entered, doors) = entering::enter(surroundings, key).await?;
+            Ok((doors, Some(entered)))
+        }
+    }
+}
+
+/// Writes a secret so that only this user can read it, also when the file was there before.
+fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(path).and_then(|mut file| {
+        #[cfg(unix)]
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        writeln!(file, "{text}")
+    });
+    written.map_err(|error| {
+        let path = path.to_owned();
+        ConfigError::File { action: "write", path, reason: error.to_string() }.into()
+    })
+}
+
+/// Resolves when it is time to go: by signal, or after `--duration`.
+async fn leaving(duration: Option<f64>) -> String {
+    let elapsed = async {
+        match duration.map(Duration::try_from_secs_f64) {
+            Some(Ok(duration)) => tokio::time::sleep(duration).await,
+            Some(Err(_)) | None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = elapsed => "time is up".into(),
+        () = interrupted() => "interrupted".into(),
+    }
+}
+
+#[cfg(unix)]
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Reads commands from stdin on a thread of its own, since such a read cannot be cancelled.
+fn spawn_input(
+    json: bool,
+    commands: mpsc::Sender<Command>,
+    events: mpsc::Sender<Event>,
+    snapshot: watch::Receiver<Snapshot>,
+) {
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { return };
+            if line.trim().is_empty() {
+                continue;
+            }
+            if !json && line.trim() == "help" {
+                println!("{HELP}");
+                continue;
+            }
+            match line.parse() {
+                Ok(Command::Status) if !json => println!("{}", who(&snapshot.borrow())),
+                Ok(command) => {
+                    if commands.blocking_send(command).is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    let hint = if json { "" } else { "type help for all commands" };
+                    let error =
+                        Event::Error { code: "bad_command", message: error.to_string(), hint: hint.into() };
+                    let _ = events.try_send(error);
+                }
+            }
+        }
+    });
+}
+
+fn print_events(mut events: mpsc::Receiver<Event>, json: bool, started: Instant) {
+    let json_view = JsonView::new(started);
+    let mut line_view = LineView::default();
+    while let Some(event) = events.blocking_recv() {
+        let shown = if json { json_view.show(&event) } else { line_view.show(&event) };
+        let last = matches!(event, Event::Bye { .. });
+        if shown.is_err() || last {
+            return;
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The line mode: sentences that a person reads, or a screen reader speaks.
+
+use crate::session::event::{Event, PathKind};
+use crate::session::snapshot::{MemberView, Presence, Snapshot};
+use std::collections::BTreeMap;
+use std::io::Write;
+
+/// What `help` prints.
+pub(super) const HELP: &str = "\
+mute, unmute          your microphone
+deafen, undeafen      everybody else (and your microphone)
+volume NAME DB        how loud you hear somebody, -60 to 20
+who                   who is here, and how well they are heard
+invite                a fresh line to send to a friend
+leave                 leave the call";
+
+/// Writes events to stdout as sentences.
+#[derive(Default)]
+pub(super) struct LineView {
+    me: String,
+    names: BTreeMap<String, String>,
+    lost: BTreeMap<String, ()>,
+}
+
+impl LineView {
+    /// Prints one event, if it is worth a line.
+    pub(super) fn show(&mut self, event: &Event) -> std::io::Result<()> {
+        let Some(text) = self.sentence(event) else { return Ok(()) };
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{text}")?;
+        out.flush()
+    }
+
+    fn sentence(&mut self, event: &Event) -> Option<String> {
+        match event {
+            Event::Ready { id, listen, ticket } => {
+                self.me = id.clone();
+                Some(match ticket {
+                    Some(ticket) => format!(
+                        "Send this line to your friends:\n\nroundtable join {ticket}\n\n\
+                         Listening on {listen}. Type help for commands, leave to end."
+                    ),
+                    None => "Type help for commands, leave to end.".into(),
+                })
+            }
+            Event::Audio { direction, device, rate, buffer_frames, .. } => {
+                let what = if *direction == "input" { "Microphone" } else { "Speaker" };
+                let ms = f64::from(*buffer_frames) * 1000.0 / f64::from((*rate).max(1));
+                Some(format!("{what}: {device} ({rate} Hz, {ms:.0} ms)."))
+            }
+            Event::Connected { peer, name, path, ms } => {
+                self.names.insert(peer.clone(), name.clone());
+                Some(match self.lost.remove(peer) {
+                    Some(()) => format!("{name} is back after {:.1} s.", *ms as f64 / 1000.0),
+                    None => format!("{name} is here ({}, {ms} ms to connect).", path_name(*path)),
+                })
+            }
+            Event::State { peer, muted, deafened } if *peer == self.me => {
+                Some(own_state(*muted, *deafened).into())
+            }
+            Event::State { peer, muted, deafened } => {
+                Some(format!("{} is {}.", self.name(peer), state(*muted, *deafened)))
+            }
+            Event::Lost { peer, reason } => {
+                self.lost.insert(peer.clone(), ());
+                Some(format!("{} is gone: {reason}. The seat is kept for a minute.", self.name(peer)))
+            }
+            Event::Left { peer } => {
+                self.lost.remove(peer);
+                Some(format!("{} left.", self.name(peer)))
+            }
+            Event::Ticket { ticket } => {
+                Some(format!("Send this line to a friend:\n\nroundtable join {ticket}\n"))
+            }
+            Event::Error { message, hint, .. } if hint.is_empty() => Some(format!("Problem: {message}.")),
+            Event::Error { message, hint, .. } => Some(format!("Problem: {message}; {hint}.")),
+            Event::Bye { reason } => Some(format!("Bye ({reason}).")),
+            Event::Path { .. } | Event::Talking { .. } | Event::Group { .. } | Event::Stats(_) => None,
+        }
+    }
+
+    fn name(&self, peer: &str) -> String {
+        self.names.get(peer).cloned().unwrap_or_else(|| peer.chars().take(8).collect())
+    }
+}
+
+fn path_name(path: PathKind) -> &'static str {
+    match path {
+        PathKind::Direct => "direct",
+        PathKind::Relayed => "relayed",
+        PathKind::Lan => "local network",
+    }
+}
+
+fn state(muted: bool, deafened: bool) -> &'static str {
+    match (muted, deafened) {
+        (_, true) => "deafened",
+        (true, false) => "muted",
+        (false, false) => "unmuted",
+    }
+}
+
+fn own_state(muted: bool, deafened: bool) -> &'static str {
+    match (muted, deafened) {
+        (_, true) => "You hear nobody, and nobody hears you.",
+        (true, false) => "You are muted.",
+        (false, false) => "Your microphone is on.",
+    }
+}
+
+/// The answer to `who`.
+pub(super) fn who(snapshot: &Snapshot) -> String {
+    if snapshot.members.is_empty() {
+        return "Nobody else is here yet.".into();
+    }
+    snapshot.members.iter().map(who_line).collect::<Vec<_>>().join("\n")
+}
+
+fn who_line(member: &MemberView) -> String {
+    let MemberView { id, name, presence, voice, talking, volume_db } = member;
+    let presence = match presence {
+        Presence::Connecting => "connecting".to_string(),
+        Presence::Lost { seconds } => format!("gone for {seconds} s"),
+        Presence::Here { path, rtt_ms, buffer_ms, concealed_ms } => format!(
+            "{}, round trip {rtt_ms:.0} ms, buffer {buffer_ms:.0} ms, {concealed_ms} ms made up",
+            path_name(*path)
+        ),
+    };
+    let doing = match (voice.muted || voice.deafened, talking) {
+        (true, _) => format!(", {}", state(voice.muted, voice.deafened)),
+        (false, true) => ", talking".into(),
+        (false, false) => String::new(),
+    };
+    let volume = if *volume_db == 0.0 { String::new() } else { format!(", volume {volume_db:+} dB") };
+    format!("{name} ({}): {presence}{doing}{volume}", id.short())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LineView, who};
+    use crate::session::event::{Event, PathKind};
+    use crate::session::snapshot::{MemberView, Presence, Snapshot};
+    use protocol::control::VoiceState;
+    use protocol::id::PeerId;
+
+    #[test]
+    fn a_member_comes_goes_and_returns_in_sentences() {
+        let mut view = LineView::default();
+        let connected =
+            Event::Connected { peer: "p".into(), name: "Ada".into(), path: PathKind::Lan, ms: 12 };
+        let lost = Event::Lost { peer: "p".into(), reason: "nothing heard for 1.6 s".into() };
+        let lines: Vec<_> = [&connected, &lost, &connected].map(|e| view.sentence(e).unwrap()).into();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn who_says_how_everybody_is_heard() {
+        let here = Presence::Here { path: PathKind::Direct, rtt_ms: 23.4, buffer_ms: 8.0, concealed_ms: 40 };
+        let member = |name: &str, presence, talking, muted, volume_db| MemberView {
+            id: PeerId([7; 32]),
+            name: name.into(),
+            presence,
+            voice: VoiceState { muted, deafened: false },
+            talking,
+            volume_db,
+        };
+        let members = vec![
+            member("Ada", here, true, false, 0.0),
+            member("Bob", Presence::Lost { seconds: 3 }, false, true, -6.0),
+            member("Eve", Presence::Connecting, false, false, 0.0),
+        ];
+        insta::assert_snapshot!(who(&Snapshot { members, ..Snapshot::default() }));
+    }
+}
