@@ -9,7 +9,7 @@ use rtrb::Consumer;
 
 use super::{
     AudioCounters,
-    line::{ENGINE_RATE, LineEnd, Receiver},
+    line::{Capture, ENGINE_RATE, LineEnd, Receiver, Side},
 };
 
 /// Converted sound that is waiting for the engine; what is beyond it waits in the ring.
@@ -39,9 +39,7 @@ impl CaptureReader {
         if !self.engaged {
             self.engaged = true;
             self.counters.capture.engaged.store(true, Relaxed);
-            if let Ok(stale) = line.ring.read_chunk(line.ring.slots()) {
-                stale.commit_all();
-            }
+            Capture::discard_stale(&mut line.ring);
         }
         take_ready(line, &mut self.ready);
         let held_us = self.ready.len() as u64 * 1_000_000 / u64::from(ENGINE_RATE)
@@ -99,7 +97,7 @@ mod tests {
         let counters: Arc<AudioCounters> = Arc::default();
         let (mut sender, receiver) = handover();
         let (mut callback, end) = Capture::line(48_000, 1, &counters);
-        sender.send(end, &counters.capture);
+        sender.send(Box::new(end), &counters.capture);
         let mut reader = CaptureReader::new(receiver, counters);
         callback.handle(&[0.5_f32; 480]);
         assert_eq!(reader.available(), 0);
@@ -118,7 +116,7 @@ mod tests {
             let counters: Arc<AudioCounters> = Arc::default();
             let (mut sender, receiver) = handover();
             let (mut callback, end) = Capture::line(rate, 1, &counters);
-            sender.send(end, &counters.capture);
+            sender.send(Box::new(end), &counters.capture);
             let mut reader = CaptureReader::new(receiver, counters.clone());
             let capacity = reader.ready.capacity();
             reader.available();

@@ -51,6 +51,9 @@ pub(crate) trait Side: 'static {
         counters: &Arc<AudioCounters>,
     ) -> (Self::Callback, LineEnd<Self::Ring>);
 
+    /// Empties the ring of what gathered before the engine has it: sound that old is only delay.
+    fn discard_stale(ring: &mut Self::Ring);
+
     fn counters(counters: &AudioCounters) -> &DirectionCounters;
 }
 
@@ -78,6 +81,12 @@ impl Side for Capture {
         (callback, LineEnd { ring, rate, block_frames: rate / 100, converter, clock })
     }
 
+    fn discard_stale(ring: &mut Consumer<f32>) {
+        if let Ok(stale) = ring.read_chunk(ring.slots()) {
+            stale.commit_all();
+        }
+    }
+
     fn counters(counters: &AudioCounters) -> &DirectionCounters {
         &counters.capture
     }
@@ -100,6 +109,8 @@ impl Side for Playback {
         let converter = RateConverter::new(ENGINE_RATE, rate);
         (callback, LineEnd { ring, rate, block_frames: rate / 100, converter, clock })
     }
+
+    fn discard_stale(_ring: &mut Producer<f32>) {}
 
     fn counters(counters: &AudioCounters) -> &DirectionCounters {
         &counters.playback
@@ -133,10 +144,10 @@ pub(crate) fn handover<R>() -> (Sender<R>, Receiver<R>) {
 
 impl<R> Sender<R> {
     /// Sends a new end, or keeps it for [`flush`](Self::flush) when the engine is not looking.
-    pub(crate) fn send(&mut self, end: LineEnd<R>, counters: &DirectionCounters) {
+    pub(crate) fn send(&mut self, end: Box<LineEnd<R>>, counters: &DirectionCounters) {
         counters.device_rate.store(end.rate, Relaxed);
         counters.buffer_frames.store(end.block_frames, Relaxed);
-        self.waiting = Some(Box::new(end));
+        self.waiting = Some(end);
         self.flush();
     }
 
@@ -188,7 +199,7 @@ mod tests {
         for n in 0..HANDOVER_FORTH as u32 + 3 {
             let (_, end) = Capture::line(40_000 + n, 1, &counters);
             clocks.push(Arc::downgrade(&end.clock));
-            sender.send(end, &counters.capture);
+            sender.send(Box::new(end), &counters.capture);
         }
         assert!(receiver.refresh());
         sender.flush();

@@ -89,7 +89,7 @@ mod tests {
             let mut writer = PlaybackWriter::new(receiver, counters.clone());
             assert_eq!(writer.wanted(), 0, "no device yet");
             let (mut callback, end) = Playback::line(rate, 2, &counters);
-            sender.send(end, &counters.playback);
+            sender.send(Box::new(end), &counters.playback);
             assert_eq!(writer.wanted(), wanted, "{rate}");
             writer.write(&vec![0.5; wanted]);
             assert_eq!(writer.wanted(), 0, "{rate}");
@@ -106,7 +106,7 @@ mod tests {
         let (mut sender, receiver) = handover();
         let mut writer = PlaybackWriter::new(receiver, counters.clone());
         let (_callback, end) = Playback::line(48_000, 1, &counters);
-        sender.send(end, &counters.playback);
+        sender.send(Box::new(end), &counters.playback);
         for _ in 0..1000 {
             writer.wanted();
             writer.write(&[0.5; 480]);

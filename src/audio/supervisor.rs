@@ -4,9 +4,12 @@
 //! owns the device; all opening, closing and freeing happens here. Its states:
 //!
 //! - *simulated*: a file, a tone or silence was asked for; nothing can go wrong.
-//! - *real*: a stream is open and watched: its fault flag, and whether callbacks still come.
 //! - *standing in*: the real device is gone or was never there; a silent simulated one keeps the
 //!   engine's clock going, and the real one is tried again and again.
+//! - *starting*: a stream is open, but does not call back steadily yet, which can take seconds;
+//!   the silent one stands in until it does.
+//! - *real*: the stream serves the engine and is watched: its fault flag, and whether callbacks
+//!   still come.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed, mpsc},
@@ -15,7 +18,7 @@ use std::{
 };
 
 use super::{
-    AudioCounters, AudioError, AudioEvent, DeviceSpec, EventHandler,
+    AudioCounters, AudioError, AudioEvent, DeviceSpec, Direction, EventHandler,
     counters::DeviceClock,
     hardware::{self, BUFFERS, HardwareSide, OpenStream},
     hosts::{self, FindError, Reach, Target},
@@ -28,6 +31,11 @@ use super::{
 const ROUND: Duration = Duration::from_millis(50);
 /// No device pauses this long; the server it belongs to hangs, or lost it without a word.
 const SILENT_MAX: Duration = Duration::from_secs(1);
+/// A sleeping Bluetooth headset or an idle sound server takes a few seconds to bring anything.
+const START_MAX: Duration = Duration::from_secs(4);
+/// A playback stream asks for its two buffers at once, and only then waits for the device: from
+/// the fourth callback on, the device itself is running.
+const STARTED_CALLBACKS: u64 = 4;
 /// Between two attempts to open the device.
 const RETRY: Duration = Duration::from_millis(700);
 /// How long only a sound server may bring the device back after one died.
@@ -63,10 +71,18 @@ pub(crate) struct Stage<S: Side> {
     channels: usize,
 }
 
-enum State {
+enum State<S: Side> {
     Simulated { _device: Simulated },
+    StandingIn(StandIn),
+    Starting { stand_in: StandIn, real: Real, end: Box<LineEnd<S::Ring>> },
     Real(Real),
-    StandingIn { _device: Simulated, next_try: Instant, server_until: Option<Instant> },
+}
+
+struct StandIn {
+    _device: Simulated,
+    next_try: Instant,
+    /// After a sound server died: until when only it may bring the device back.
+    server_until: Option<Instant>,
 }
 
 struct Real {
@@ -85,6 +101,8 @@ struct Worker<S: SupervisedSide> {
     on_event: EventHandler,
     /// Index into [`BUFFERS`]: larger buffers after glitches.
     buffer_step: usize,
+    /// Whether the person knows that the device is missing.
+    told: bool,
 }
 
 impl Supervisor {
@@ -104,7 +122,7 @@ impl Supervisor {
         };
         let (stop, stopped) = mpsc::channel();
         let (ending, ended) = mpsc::channel();
-        let mut worker = Worker::<S> { target, spec, lines, counters, on_event, buffer_step: 0 };
+        let mut worker = Worker::<S> { target, spec, lines, counters, on_event, buffer_step: 0, told: false };
         let thread = thread::Builder::new().name(format!("sound-{}", S::DIRECTION)).spawn(move || {
             let _ending = ending;
             match worker.begin() {
@@ -139,7 +157,7 @@ impl Supervisor {
 }
 
 impl<S: SupervisedSide> Worker<S> {
-    fn begin(&mut self) -> Result<State, AudioError> {
+    fn begin(&mut self) -> Result<State<S>, AudioError> {
         if let Some(stage) = S::simulate(&self.spec, &self.counters)? {
             let opened = AudioEvent::Opened {
                 direction: S::DIRECTION,
@@ -149,26 +167,25 @@ impl<S: SupervisedSide> Worker<S> {
                 buffer_frames: stage.end.block_frames,
                 started_unix_us: Some(stage.device.started_unix_us),
             };
-            self.lines.send(stage.end, S::counters(&self.counters));
+            self.lines.send(Box::new(stage.end), S::counters(&self.counters));
             (self.on_event)(opened);
             return Ok(State::Simulated { _device: stage.device });
         }
         // Stands in already while the first attempt lasts, which a hung server can make long.
         let stand_in = self.stand_in(Instant::now() + RETRY, None)?;
         match self.open(Reach::Any) {
-            Ok(real) => Ok(State::Real(real)),
+            Ok((real, end)) => Ok(State::Starting { stand_in, real, end }),
             Err(FindError::Unknown(names)) => Err(AudioError::DeviceNotFound {
                 direction: S::DIRECTION,
                 name: self.spec.to_string(),
                 available: format!("the devices are: {}", names.join(", ")),
             }),
             Err(FindError::Failed(error)) => match S::DIRECTION {
-                super::Direction::Input => {
-                    let reason = error.to_string();
-                    (self.on_event)(AudioEvent::Unavailable { direction: S::DIRECTION, reason });
-                    Ok(stand_in)
+                Direction::Input => {
+                    self.tell_unavailable(error.to_string());
+                    Ok(State::StandingIn(stand_in))
                 }
-                super::Direction::Output => Err(AudioError::Unavailable {
+                Direction::Output => Err(AudioError::Unavailable {
                     direction: S::DIRECTION,
                     name: self.spec.to_string(),
                     reason: error.to_string(),
@@ -177,29 +194,72 @@ impl<S: SupervisedSide> Worker<S> {
         }
     }
 
-    fn round(&mut self, state: State) -> State {
+    fn round(&mut self, state: State<S>) -> State<S> {
         self.lines.flush();
         match state {
             State::Simulated { .. } => state,
+            State::StandingIn(stand_in) => self.try_again(stand_in),
+            State::Starting { stand_in, real, end } => self.await_steady_callbacks(stand_in, real, end),
             State::Real(real) => self.watch(real),
-            State::StandingIn { next_try, server_until, .. } => {
-                let now = Instant::now();
-                if now < next_try {
-                    return state;
-                }
-                let reach = match server_until {
-                    Some(until) if now < until => Reach::Server,
-                    Some(_) | None => Reach::Any,
-                };
-                match self.open(reach) {
-                    Ok(real) => State::Real(real),
-                    Err(_) => put_off(state),
-                }
+        }
+    }
+
+    fn try_again(&mut self, mut stand_in: StandIn) -> State<S> {
+        let now = Instant::now();
+        if now < stand_in.next_try {
+            return State::StandingIn(stand_in);
+        }
+        let reach = match stand_in.server_until {
+            Some(until) if now < until => Reach::Server,
+            Some(_) | None => Reach::Any,
+        };
+        match self.open(reach) {
+            Ok((real, end)) => State::Starting { stand_in, real, end },
+            Err(_) => {
+                stand_in.next_try = Instant::now() + RETRY;
+                State::StandingIn(stand_in)
             }
         }
     }
 
-    fn watch(&mut self, mut real: Real) -> State {
+    fn await_steady_callbacks(
+        &mut self,
+        mut stand_in: StandIn,
+        real: Real,
+        mut end: Box<LineEnd<S::Ring>>,
+    ) -> State<S> {
+        let beat = real.clock.beat();
+        let late = Duration::from_nanos(beat.since_ns) > START_MAX;
+        if let Some(reason) = real.stream.health.fault().or(late.then_some("it does not start")) {
+            self.tell_unavailable(reason.to_owned());
+            stand_in.next_try = Instant::now() + RETRY;
+            return State::StandingIn(stand_in);
+        }
+        if beat.callbacks < STARTED_CALLBACKS {
+            return State::Starting { stand_in, real, end };
+        }
+        let opened = AudioEvent::Opened {
+            direction: S::DIRECTION,
+            name: real.stream.name.clone(),
+            rate: end.rate,
+            channels: real.stream.channels,
+            buffer_frames: end.block_frames,
+            started_unix_us: None,
+        };
+        S::discard_stale(&mut end.ring);
+        self.lines.send(end, S::counters(&self.counters));
+        self.told = false;
+        (self.on_event)(opened);
+        State::Real(real)
+    }
+
+    fn tell_unavailable(&mut self, reason: String) {
+        if !std::mem::replace(&mut self.told, true) {
+            (self.on_event)(AudioEvent::Unavailable { direction: S::DIRECTION, reason });
+        }
+    }
+
+    fn watch(&mut self, mut real: Real) -> State<S> {
         let silent = Duration::from_nanos(real.clock.beat().since_ns) > SILENT_MAX;
         let fault = real.stream.health.fault().or(silent.then_some("it stopped answering"));
         let xruns = real.stream.health.take_xruns();
@@ -219,46 +279,28 @@ impl<S: SupervisedSide> Worker<S> {
         };
         let server_until = real.on_server.then(|| Instant::now() + SERVER_GRACE);
         let stand_in = self.stand_in(next_try, server_until);
+        self.told = true;
         (self.on_event)(AudioEvent::Lost { direction: S::DIRECTION, reason: reason.to_owned() });
         match stand_in {
-            Ok(stand_in) => stand_in,
+            Ok(stand_in) => State::StandingIn(stand_in),
             // No thread to be had: the dead stream stays and is looked at again.
             Err(_) => State::Real(real),
         }
     }
 
-    fn stand_in(&mut self, next_try: Instant, server_until: Option<Instant>) -> Result<State, AudioError> {
+    fn stand_in(&mut self, next_try: Instant, server_until: Option<Instant>) -> Result<StandIn, AudioError> {
         let stage = S::stand_in(&self.counters)?;
-        self.lines.send(stage.end, S::counters(&self.counters));
-        Ok(State::StandingIn { _device: stage.device, next_try, server_until })
+        self.lines.send(Box::new(stage.end), S::counters(&self.counters));
+        Ok(StandIn { _device: stage.device, next_try, server_until })
     }
 
-    fn open(&mut self, reach: Reach) -> Result<Real, FindError> {
+    fn open(&self, reach: Reach) -> Result<(Real, Box<LineEnd<S::Ring>>), FindError> {
         let device = hosts::find::<S>(&self.target, reach)?;
         let (stream, end) =
             hardware::open::<S>(&device, self.buffer_step, &self.counters).map_err(FindError::Failed)?;
-        let opened = AudioEvent::Opened {
-            direction: S::DIRECTION,
-            name: stream.name.clone(),
-            rate: end.rate,
-            channels: stream.channels,
-            buffer_frames: end.block_frames,
-            started_unix_us: None,
-        };
-        let clock = end.clock.clone();
-        self.lines.send(end, S::counters(&self.counters));
-        (self.on_event)(opened);
-        let on_server = hosts::on_server(&device);
-        Ok(Real { stream, clock, on_server, xruns: 0, xruns_since: Instant::now() })
-    }
-}
-
-fn put_off(state: State) -> State {
-    match state {
-        State::StandingIn { _device, server_until, .. } => {
-            State::StandingIn { _device, next_try: Instant::now() + RETRY, server_until }
-        }
-        State::Simulated { .. } | State::Real(_) => state,
+        let (clock, on_server) = (end.clock.clone(), hosts::on_server(&device));
+        let real = Real { stream, clock, on_server, xruns: 0, xruns_since: Instant::now() };
+        Ok((real, Box::new(end)))
     }
 }
 
