@@ -123,9 +123,28 @@ fn hosts(reach: Reach) -> impl Iterator<Item = Result<Host, Error>> {
         Reach::Server => &[HostId::PulseAudio],
     };
     let mut ids = ids.iter();
-    // One after the other: asking ALSA is slow and noisy, and only done when it is needed.
-    std::iter::from_fn(move || ids.next().map(|id| cpal::host_from_id(*id)))
+    // One after the other: asking ALSA is slow, and only done when it is needed.
+    std::iter::from_fn(move || {
+        let id = ids.next()?;
+        if *id == HostId::Alsa {
+            silence_alsa();
+        }
+        Some(cpal::host_from_id(*id))
+    })
 }
+
+/// Keeps alsa-lib from printing to stderr, over the screen, what it also returns as errors.
+///
+/// Its messages go to a buffer of this thread instead; a fresh one each time bounds it.
+#[cfg(target_os = "linux")]
+fn silence_alsa() {
+    // Without the buffer the messages are printed: ugly, and no reason to do without sound.
+    let _ = alsa::Output::local_error_handler();
+}
+
+/// Here there is no way to quieten it.
+#[cfg(any(target_os = "dragonfly", target_os = "freebsd", target_os = "netbsd"))]
+fn silence_alsa() {}
 
 #[cfg(not(any(target_os = "linux", target_os = "dragonfly", target_os = "freebsd", target_os = "netbsd")))]
 fn hosts(_reach: Reach) -> impl Iterator<Item = Result<Host, Error>> {

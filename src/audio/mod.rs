@@ -24,6 +24,8 @@ mod simulated;
 pub mod spec;
 mod supervisor;
 mod system;
+#[cfg(test)]
+mod system_tests;
 mod wav;
 
 pub use capture::CaptureReader;

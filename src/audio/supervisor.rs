@@ -71,6 +71,9 @@ pub(crate) struct Stage<S: Side> {
     channels: usize,
 }
 
+/// A stream and the engine's end of its line, not yet handed over.
+type Opened<S> = (Real, Box<LineEnd<<S as Side>::Ring>>);
+
 enum State<S: Side> {
     Simulated { _device: Simulated },
     StandingIn(StandIn),
@@ -294,7 +297,7 @@ impl<S: SupervisedSide> Worker<S> {
         Ok(StandIn { _device: stage.device, next_try, server_until })
     }
 
-    fn open(&self, reach: Reach) -> Result<(Real, Box<LineEnd<S::Ring>>), FindError> {
+    fn open(&self, reach: Reach) -> Result<Opened<S>, FindError> {
         let device = hosts::find::<S>(&self.target, reach)?;
         let (stream, end) =
             hardware::open::<S>(&device, self.buffer_step, &self.counters).map_err(FindError::Failed)?;

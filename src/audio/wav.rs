@@ -56,13 +56,16 @@ impl WavSource {
     /// The next interleaved samples, full scale at +-1; silence after the end.
     pub(crate) fn fill(&mut self, block: &mut [f32]) {
         let mut filled = 0;
+        let mut barren = false;
         while filled < block.len() && !self.ended {
             let read = self.read(&mut block[filled..]);
             filled += read;
             if filled < block.len() {
-                // A file that cannot be rewound, or has nothing when it was, has ended.
+                // The first empty read may be the file's end at a block's end; two have no sound
+                // between them.
                 let rewound = self.repeat && self.reader.seek(0).is_ok();
-                self.ended = !rewound || (read == 0 && filled == 0);
+                self.ended = !rewound || (read == 0 && barren);
+                barren = read == 0;
             }
         }
         block[filled..].fill(0.0);
@@ -200,8 +203,10 @@ mod tests {
         let mut block = [9.0; 7];
         source.fill(&mut block);
         assert_eq!(block, [0.5, 0.25, -0.5, 0.5, 0.25, -0.5, 0.5]);
+        source.fill(&mut block[..2]);
+        assert_eq!(block[..2], [0.25, -0.5], "up to the file's end");
         source.fill(&mut block[..3]);
-        assert_eq!(block[..3], [0.25, -0.5, 0.5]);
+        assert_eq!(block[..3], [0.5, 0.25, -0.5], "from its beginning");
     }
 
     #[test]

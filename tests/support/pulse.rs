@@ -24,7 +24,7 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// `test` is the full name of the calling test, as the harness prints it. The child, and the
 /// daemon it may leave behind, are killed by their ids after `limit`.
-pub fn in_own_runtime(test: &str, limit: Duration, body: impl FnOnce(&Path)) {
+pub(crate) fn in_own_runtime(test: &str, limit: Duration, body: impl FnOnce(&Path)) {
     if let Some(runtime) = std::env::var_os(CHILD_MARK) {
         return body(Path::new(&runtime));
     }
@@ -56,14 +56,14 @@ pub fn in_own_runtime(test: &str, limit: Duration, body: impl FnOnce(&Path)) {
 }
 
 /// A running daemon: default source `mic`, default sink `speaker`.
-pub struct PulseServer {
+pub(crate) struct PulseServer {
     daemon: Guard,
     runtime: PathBuf,
 }
 
 impl PulseServer {
     /// Starts a daemon whose devices run at `rate` hertz, and waits until it answers.
-    pub fn start(runtime: &Path, rate: u32) -> Self {
+    pub(crate) fn start(runtime: &Path, rate: u32) -> Self {
         fs::create_dir_all(runtime.join("pulse")).expect("the runtime directory is writable");
         let log = fs::File::create(runtime.join("daemon.log")).expect("the runtime directory is writable");
         let mut command = Command::new("pulseaudio");
@@ -89,13 +89,13 @@ impl PulseServer {
     }
 
     /// The daemon's death, without warning.
-    pub fn kill(self) {
+    pub(crate) fn kill(self) {
         drop(self);
     }
 
     /// Plays mono samples at 48 kHz into the microphone, once, until they end or the player is
     /// dropped.
-    pub fn speak(&self, samples: &[f32]) -> Guard {
+    pub(crate) fn speak(&self, samples: &[f32]) -> Guard {
         let path = self.runtime.join("spoken.raw");
         let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         fs::write(&path, bytes).expect("the runtime directory is writable");
@@ -107,7 +107,7 @@ impl PulseServer {
     }
 
     /// Records what the speaker plays, mono at 48 kHz, until dropped.
-    pub fn listen(&self) -> Recording {
+    pub(crate) fn listen(&self) -> Recording {
         let mut command = Command::new("parec");
         command.args(["--raw", "--format=float32le", "--rate=48000", "--channels=1"]);
         command.args(["--device=speaker.monitor", "--latency-msec=20"]);
@@ -159,20 +159,20 @@ impl Drop for PulseServer {
 }
 
 /// Sound being recorded.
-pub struct Recording {
+pub(crate) struct Recording {
     _player: Guard,
     samples: Arc<Mutex<Vec<f32>>>,
 }
 
 impl Recording {
     /// What was recorded since the last call, mono at 48 kHz.
-    pub fn take(&self) -> Vec<f32> {
+    pub(crate) fn take(&self) -> Vec<f32> {
         std::mem::take(&mut *self.samples.lock().expect("nobody panics with it"))
     }
 }
 
 /// A process that ends with its owner.
-pub struct Guard(Child);
+pub(crate) struct Guard(Child);
 
 impl Drop for Guard {
     fn drop(&mut self) {
