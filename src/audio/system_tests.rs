@@ -159,3 +159,11 @@ fn unusable_devices_are_refused_before_the_call() {
     assert!(matches!(start(DeviceSpec::Null, missing), AudioError::FileUnwritable { .. }));
     assert_eq!(Direction::Input.to_string(), "input");
 }
+
+#[test]
+fn the_engine_s_ends_can_move_to_the_voice_thread() {
+    fn moves<T: Send + 'static>() {}
+    moves::<CaptureReader>();
+    moves::<PlaybackWriter>();
+    moves::<AudioSystem>();
+}
