@@ -18,6 +18,7 @@ use crate::session::event::Event;
 use crate::session::snapshot::Snapshot;
 use crate::session::{Session, Surroundings, Wiring, own_addresses};
 use crate::voice::engine::{EngineControl, engine};
+use crate::voice::recorder::Recorder;
 use crate::voice::thread::VoiceThread;
 use protocol::name::DisplayName;
 use std::io::BufRead;
@@ -105,7 +106,6 @@ fn refuse_what_is_missing(args: &CallArgs) -> Result<(), Failure> {
         CallArgs { relay_only: true, .. } => missing("--relay-only"),
         CallArgs { turn, .. } if !turn.is_empty() => missing("--turn"),
         CallArgs { stun, .. } if !stun.is_empty() => missing("--stun"),
-        CallArgs { record: Some(_), .. } => missing("--record"),
         _ => Ok(()),
     }
 }
@@ -138,7 +138,8 @@ async fn call(
     let surroundings = Surroundings { node, myself: Arc::new(myself), frames: frames.clone(), epoch };
 
     let sound = open_sound(&args, &file, events.clone())?;
-    let (voice, control) = start_voice(sound, epoch, frames)?;
+    let recorder = args.record.as_deref().map(start_recorder).transpose()?;
+    let (voice, control) = start_voice(sound, recorder, epoch, frames)?;
     let leaving = leaving(args.duration);
     tokio::pin!(leaving);
     let entering = enter(&surroundings, way, &events);
@@ -267,14 +268,21 @@ struct Voice {
     _sound: AudioSystem,
 }
 
+fn start_recorder(folder: &Path) -> Result<Recorder, Failure> {
+    Recorder::start(folder).map_err(|error| {
+        Failure::new(Exit::Files, "files", format!("cannot record into {}: {error}", folder.display()), "")
+    })
+}
+
 fn start_voice(
     sound: Sound,
+    recorder: Option<Recorder>,
     epoch: Instant,
     frames: broadcast::Sender<protocol::media::Frame>,
 ) -> Result<(Voice, EngineControl), Failure> {
     let (sound, microphone, speaker) = sound;
     let bug = |error: &dyn std::fmt::Display| Failure::new(Exit::Bug, "voice", error.to_string(), "");
-    let (engine, control) = engine(FRAME_TICKS).map_err(|error| bug(&error))?;
+    let (engine, control) = engine(FRAME_TICKS, recorder).map_err(|error| bug(&error))?;
     let thread =
         VoiceThread::start(engine, microphone, speaker, epoch, frames).map_err(|error| bug(&error))?;
     Ok((Voice { _thread: thread, _sound: sound }, control))

@@ -195,7 +195,7 @@ impl Session {
         member.stop_dialling();
         let returning = member.away_since.take().is_some();
         self.drop_link(peer, close::REPLACED, "a newer one is used");
-        let port = match self.engine.add_peer() {
+        let port = match self.engine.add_peer(&authenticated.name) {
             Ok(port) => port,
             Err(error) => {
                 tracing::error!(%error, "no decoder for a new peer");

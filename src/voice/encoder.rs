@@ -83,6 +83,11 @@ impl VoiceEncoder {
         self.muted = muted;
     }
 
+    /// Whether the microphone is off.
+    pub fn muted(&self) -> bool {
+        self.muted
+    }
+
     /// What share of packets the worst listener loses, in percent; above zero in-band FEC is on.
     pub fn set_expected_loss(&mut self, percent: u8) {
         let percent = percent.min(30);

@@ -8,6 +8,7 @@
 use super::encoder::VoiceEncoder;
 use super::mixer::Mixer;
 use super::receiver::{Receiver, ReceiverReport};
+use super::recorder::{Recorder, Track};
 use anyhow::Context;
 use protocol::limits::MEMBERS_MAX;
 use protocol::media::{Arrival, Frame, TICK_SAMPLES};
@@ -21,6 +22,9 @@ const ARRIVALS_MAX: usize = 128;
 
 /// Commands waiting for the next tick, which comes within a few milliseconds.
 const COMMANDS_MAX: usize = 256;
+
+/// The two devices' blocks never drift further apart than this before samples are dropped: 100 ms.
+const OWN_WAITING_SAMPLES: usize = 4800;
 
 /// Where a tick's microphone samples come from.
 pub trait Microphone {
@@ -59,7 +63,16 @@ struct VoicePeer {
     arrivals: Consumer<Arrival>,
     receiver: Receiver,
     gain: f32,
+    track: Option<Track>,
     shared: Arc<Mutex<PeerVoice>>,
+}
+
+/// What a recording takes from the engine besides each peer's voice.
+struct Recording {
+    own: Track,
+    mix: Track,
+    /// The own voice on its way from the microphone's clock to the speaker's, where it joins the mix.
+    waiting: (Producer<f32>, Consumer<f32>),
 }
 
 enum Command {
@@ -101,6 +114,7 @@ pub struct Engine {
     removed: Producer<Box<VoicePeer>>,
     own: Arc<OwnVoice>,
     deafened: bool,
+    recording: Option<Recording>,
 }
 
 /// The other threads' handle on an engine.
@@ -108,6 +122,7 @@ pub struct EngineControl {
     commands: Producer<Command>,
     removed: Consumer<Box<VoicePeer>>,
     own: Arc<OwnVoice>,
+    recorder: Option<Recorder>,
     next_key: u64,
 }
 
@@ -122,11 +137,19 @@ pub struct PeerPort {
     pub voice: Arc<Mutex<PeerVoice>>,
 }
 
-/// An engine and its control. `frame_ticks` is the duration of the frames sent, in ticks of 2.5 ms.
-pub fn engine(frame_ticks: u8) -> anyhow::Result<(Engine, EngineControl)> {
+/// An engine and its control. `frame_ticks` is the duration of the frames sent, in ticks of 2.5 ms. With a
+/// recorder every voice and the mix of all is recorded.
+pub fn engine(frame_ticks: u8, recorder: Option<Recorder>) -> anyhow::Result<(Engine, EngineControl)> {
     let (command_sender, commands) = RingBuffer::new(COMMANDS_MAX);
     let (removed, removed_receiver) = RingBuffer::new(COMMANDS_MAX);
     let own = Arc::new(OwnVoice::default());
+    let recording = match &recorder {
+        Some(recorder) => {
+            let (own, mix) = (recorder.track("me")?, recorder.track("mix")?);
+            Some(Recording { own, mix, waiting: RingBuffer::new(OWN_WAITING_SAMPLES) })
+        }
+        None => None,
+    };
     let engine = Engine {
         encoder: VoiceEncoder::new(frame_ticks).context("libopus makes no encoder")?,
         mixer: Mixer::new(TICK_SAMPLES),
@@ -135,8 +158,10 @@ pub fn engine(frame_ticks: u8) -> anyhow::Result<(Engine, EngineControl)> {
         removed,
         own: own.clone(),
         deafened: false,
+        recording,
     };
-    let control = EngineControl { commands: command_sender, removed: removed_receiver, own, next_key: 0 };
+    let control =
+        EngineControl { commands: command_sender, removed: removed_receiver, own, recorder, next_key: 0 };
     Ok((engine, control))
 }
 
@@ -219,6 +244,14 @@ impl Engine {
         let mut peak = 0.0f32;
         while microphone.available() >= TICK_SAMPLES && microphone.read(&mut samples) {
             peak = samples.iter().fold(peak, |peak, s| peak.max(s.abs()));
+            if let Some(recording) = &mut self.recording {
+                let heard = if self.encoder.muted() { [0.0; TICK_SAMPLES] } else { samples };
+                recording.own.write(&heard);
+                for sample in heard {
+                    // Full: the speaker stands still, and so does the mix.
+                    let _ = recording.waiting.0.push(sample);
+                }
+            }
             if let Some(frame) = self.encoder.push(&samples) {
                 send(frame);
             }
@@ -234,22 +267,41 @@ impl Engine {
         for peer in &mut self.peers {
             // Pulled even when nobody listens, so that the buffers keep their time.
             peer.receiver.pull(now, &mut voice);
+            if let Some(track) = &mut peer.track {
+                track.write(&voice);
+            }
             self.mixer.add(peer.place, if self.deafened { 0.0 } else { peer.gain }, &voice);
         }
         self.mixer.finish(mixed);
+        if let Some(recording) = &mut self.recording {
+            let own = &mut recording.waiting.1;
+            let all = mixed.map(|others| others + own.pop().unwrap_or(0.0));
+            recording.mix.write(&all);
+        }
     }
 }
 
 impl EngineControl {
-    /// Adds a peer's voice.
-    pub fn add_peer(&mut self) -> anyhow::Result<PeerPort> {
+    /// Adds a peer's voice. `name` is what its recording is called, if there is one.
+    pub fn add_peer(&mut self, name: &str) -> anyhow::Result<PeerPort> {
         let key = VoiceKey(self.next_key);
         self.next_key += 1;
         let (arrivals, consumer) = RingBuffer::new(ARRIVALS_MAX);
         let receiver = Receiver::new()?;
         let voice = Arc::new(Mutex::new(PeerVoice { report: receiver.report(), talking: false }));
-        let peer =
-            VoicePeer { key, place: 0, arrivals: consumer, receiver, gain: 1.0, shared: voice.clone() };
+        // A full disk must not keep anybody out of the call.
+        let track = self.recorder.as_ref().and_then(|recorder| {
+            recorder.track(name).inspect_err(|error| tracing::warn!(%error, name, "not recorded")).ok()
+        });
+        let peer = VoicePeer {
+            key,
+            place: 0,
+            track,
+            arrivals: consumer,
+            receiver,
+            gain: 1.0,
+            shared: voice.clone(),
+        };
         self.command(Command::Add(Box::new(peer)));
         Ok(PeerPort { key, arrivals, voice })
     }

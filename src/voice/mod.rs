@@ -11,6 +11,7 @@ mod limiter;
 mod mixer;
 mod queue;
 mod receiver;
+pub mod recorder;
 mod stretch;
 pub mod thread;
 
