@@ -82,6 +82,9 @@ pub struct DemoArgs {
     /// How long the two talk
     #[arg(long, value_name = "SECONDS", default_value_t = 15)]
     pub seconds: u32,
+    /// Print nothing but the figures, as one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `host` and `join`.

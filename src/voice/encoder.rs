@@ -1,9 +1,15 @@
 //! From microphone samples to frames: Opus, talkspurts, silence.
 //!
-//! Opus decides what is silence (its discontinuous transmission, RFC 6716 section 2.1.9). The first silent
-//! frame is sent with the mark of a talkspurt's end, which is repeated every 400 ms as a keepalive; nothing
-//! else is sent until somebody speaks. Media time runs on, so that a listener knows how long the silence was.
+//! There are two encoders, of which one is in use. As long as no listener reports loss it is Opus' low-delay mode
+//! (CELT alone): 2.5 ms of look-ahead instead of 6.5, better scores and a third of the cost at the same rate.
+//! When packets get lost it is the voice mode, whose in-band error correction (FEC) rebuilds a lost frame from the
+//! next. A decoder takes both without being told.
+//!
+//! [`Activity`] says what is silence. The first silent frame is sent as the mark of a talkspurt's end, which is
+//! repeated every 400 ms as a keepalive; nothing else is sent until somebody speaks. Media time runs on, so that a
+//! listener knows how long the silence was.
 
+use super::activity::Activity;
 use opus::{Application, Bitrate, Channels, Encoder, Signal};
 use protocol::limits::OPUS_FRAME_BYTES_MAX;
 use protocol::media::{Frame, FrameBytes, FrameOrigin, MediaTime, SAMPLE_RATE, TICK_SAMPLES};
@@ -14,16 +20,27 @@ const FRAME_TICKS_MAX: usize = 8;
 /// Repetition of the end mark in silence: 400 ms.
 const KEEPALIVE_TICKS: u16 = 160;
 
-/// Wideband speech is transparent from about 32 kbit/s; the rest pays for short frames.
-const BITRATE: i32 = 40_000;
+/// PESQ-WB 4.48 with 10 ms frames of the bundled speech, at complexity 5; 4.41 at 40 kbit/s.
+const CLEAR_BITRATE: i32 = 48_000;
+/// More of it costs time and gains nothing in this mode.
+const CLEAR_COMPLEXITY: i32 = 5;
 
-/// Below this a sample is digital silence: a muted or absent microphone, never a room.
-const DIGITAL_SILENCE: f32 = 1.0 / 32768.0;
+/// PESQ-WB 4.33 with 10 ms frames at complexity 7; below 7 it is 4.2.
+const GUARDED_BITRATE: i32 = 40_000;
+const GUARDED_COMPLEXITY: i32 = 7;
+
+/// Error correction for more loss than this leaves too little for the voice.
+const EXPECTED_LOSS_PERCENT_MAX: u8 = 30;
+
+/// How long after the last report of loss the voice stays guarded: 10 s. Each change of mode is a small seam.
+const GUARD_TICKS: u32 = 4000;
 
 /// Encodes one microphone, once for all listeners.
 #[derive(Debug)]
 pub struct VoiceEncoder {
-    opus: Encoder,
+    clear: Encoder,
+    guarded: Encoder,
+    activity: Activity,
     pending: [f32; FRAME_TICKS_MAX * TICK_SAMPLES],
     filled: usize,
     frame_ticks: u8,
@@ -33,6 +50,7 @@ pub struct VoiceEncoder {
     speech: Speech,
     muted: bool,
     expected_loss_percent: u8,
+    guard_ticks: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,14 +62,21 @@ enum Speech {
 impl VoiceEncoder {
     /// An encoder of frames of `frame_ticks` (4 for 10 ms, 8 for 20 ms).
     pub fn new(frame_ticks: u8) -> Result<Self, opus::Error> {
-        let mut opus = Encoder::new(SAMPLE_RATE, Channels::Mono, Application::Voip)?;
-        opus.set_bitrate(Bitrate::Bits(BITRATE))?;
-        opus.set_vbr(true)?;
-        opus.set_dtx(true)?;
-        opus.set_signal(Signal::Voice)?;
-        opus.set_complexity(9)?;
+        let mut clear = Encoder::new(SAMPLE_RATE, Channels::Mono, Application::LowDelay)?;
+        clear.set_bitrate(Bitrate::Bits(CLEAR_BITRATE))?;
+        clear.set_complexity(CLEAR_COMPLEXITY)?;
+        clear.set_vbr(true)?;
+        let mut guarded = Encoder::new(SAMPLE_RATE, Channels::Mono, Application::Voip)?;
+        guarded.set_bitrate(Bitrate::Bits(GUARDED_BITRATE))?;
+        guarded.set_complexity(GUARDED_COMPLEXITY)?;
+        guarded.set_vbr(true)?;
+        guarded.set_inband_fec(true)?;
+        // Without it steady voices pass for music, which is coded without error correction.
+        guarded.set_signal(Signal::Voice)?;
         Ok(Self {
-            opus,
+            clear,
+            guarded,
+            activity: Activity::new(),
             pending: [0.0; FRAME_TICKS_MAX * TICK_SAMPLES],
             filled: 0,
             frame_ticks,
@@ -61,6 +86,7 @@ impl VoiceEncoder {
             speech: Speech::Silence { ticks_since_mark: KEEPALIVE_TICKS },
             muted: false,
             expected_loss_percent: 0,
+            guard_ticks: 0,
         })
     }
 
@@ -88,14 +114,14 @@ impl VoiceEncoder {
         self.muted
     }
 
-    /// What share of packets the worst listener loses, in percent; above zero in-band FEC is on.
+    /// What share of packets the worst listener loses, in percent; above zero the voice is guarded.
     pub fn set_expected_loss(&mut self, percent: u8) {
-        let percent = percent.min(30);
-        if percent != self.expected_loss_percent {
-            self.expected_loss_percent = percent;
-            let set = self.opus.set_inband_fec(percent > 0);
-            let set = set.and_then(|()| self.opus.set_packet_loss_perc(i32::from(percent)));
-            set.expect("Opus takes any loss from 0 to 100");
+        let percent = percent.min(EXPECTED_LOSS_PERCENT_MAX);
+        self.expected_loss_percent = percent;
+        if percent > 0 {
+            self.guard_ticks = GUARD_TICKS;
+            // Cannot fail: Opus takes any percentage.
+            let _ = self.guarded.set_packet_loss_perc(i32::from(percent));
         }
     }
 
@@ -110,32 +136,32 @@ impl VoiceEncoder {
     }
 
     fn frame(&mut self) -> Option<Frame> {
+        if self.expected_loss_percent == 0 {
+            self.guard_ticks = self.guard_ticks.saturating_sub(u32::from(self.frame_ticks));
+        }
         let samples = &self.pending[..self.filled];
-        let in_silence = matches!(self.speech, Speech::Silence { .. });
-        if self.muted || (in_silence && samples.iter().all(|s| s.abs() < DIGITAL_SILENCE)) {
-            return self.silence(FrameBytes::EMPTY);
+        let ms = u32::from(self.frame_ticks) * 5 / 2;
+        if self.muted || !self.activity.is_active(samples, ms) {
+            return self.silence();
         }
+        let opus = if self.guard_ticks > 0 { &mut self.guarded } else { &mut self.clear };
         let mut bytes = [0; OPUS_FRAME_BYTES_MAX];
-        // Errors here mean a bad frame size or buffer, neither of which can occur; silence is the safe answer.
-        let length = self.opus.encode_float(samples, &mut bytes).unwrap_or(0);
-        let payload = FrameBytes::new(&bytes[..length]).unwrap_or(FrameBytes::EMPTY);
-        if length == 0 || self.opus.get_in_dtx().unwrap_or(false) {
-            // Two bytes or fewer carry no comfort noise (RFC 6716, section 2.1.9).
-            return self.silence(if length > 2 { payload } else { FrameBytes::EMPTY });
-        }
-        let talkspurt_start = in_silence;
+        // Opus refuses only wrong frame sizes and buffers that are too small, neither of which occurs.
+        let length = opus.encode_float(samples, &mut bytes).ok()?;
+        let payload = FrameBytes::new(&bytes[..length])?;
+        let talkspurt_start = !self.talking();
         self.speech = Speech::Talkspurt;
         Some(self.stamp(payload, talkspurt_start, false))
     }
 
-    fn silence(&mut self, payload: FrameBytes) -> Option<Frame> {
+    fn silence(&mut self) -> Option<Frame> {
         let since = match self.speech {
             Speech::Talkspurt => KEEPALIVE_TICKS,
             Speech::Silence { ticks_since_mark } => ticks_since_mark + u16::from(self.frame_ticks),
         };
         let due = since >= KEEPALIVE_TICKS;
         self.speech = Speech::Silence { ticks_since_mark: if due { 0 } else { since } };
-        due.then(|| self.stamp(payload, false, true))
+        due.then(|| self.stamp(FrameBytes::EMPTY, false, true))
     }
 
     fn stamp(&mut self, payload: FrameBytes, talkspurt_start: bool, talkspurt_end: bool) -> Frame {
@@ -181,12 +207,29 @@ mod tests {
         assert!(consecutive);
     }
 
+    /// RFC 6716, section 3.1: configurations from 16 on are CELT alone.
+    fn is_low_delay(frame: &Frame) -> bool {
+        frame.payload.as_slice()[0] >> 3 >= 16
+    }
+
+    #[test]
+    fn the_voice_is_guarded_from_the_first_report_of_loss_until_ten_seconds_after_the_last() {
+        let mut encoder = VoiceEncoder::new(4).expect("Opus starts");
+        assert!(run(&mut encoder, 400, voice).iter().all(is_low_delay));
+        encoder.set_expected_loss(5);
+        assert!(!run(&mut encoder, 4400, voice).iter().any(is_low_delay));
+        encoder.set_expected_loss(0);
+        assert!(!run(&mut encoder, 3900, voice).iter().any(is_low_delay));
+        assert!(run(&mut encoder, 800, voice)[30..].iter().all(is_low_delay));
+    }
+
     #[test]
     fn a_talkspurt_starts_with_the_first_voiced_frame_and_ends_when_muted() {
         let mut encoder = VoiceEncoder::new(4).expect("Opus starts");
         run(&mut encoder, 400, |_| 0.0);
         let spoken = run(&mut encoder, 400, voice);
-        assert_eq!(spoken.len(), 100);
+        // The buzz begins at nothing and is loud enough to count within 50 ms.
+        assert!(spoken.len() >= 95, "{}", spoken.len());
         assert!(spoken[0].talkspurt_start && spoken[1..].iter().all(|f| !f.talkspurt_start));
         assert!(encoder.talking());
         encoder.set_muted(true);

@@ -46,6 +46,15 @@ pub trait Speaker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VoiceKey(pub u64);
 
+/// What a tick found to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// The microphone had samples.
+    pub captured: bool,
+    /// The speaker wanted some.
+    pub rendered: bool,
+}
+
 /// What the engine last said about one peer.
 #[derive(Debug, Clone, Copy)]
 pub struct PeerVoice {
@@ -173,19 +182,22 @@ impl Engine {
         microphone: &mut impl Microphone,
         speaker: &mut impl Speaker,
         mut send: impl FnMut(Frame),
-    ) {
+    ) -> Done {
         self.obey();
-        self.capture(microphone, &mut send);
+        let captured = self.capture(microphone, &mut send);
         for peer in &mut self.peers {
             while let Ok(arrival) = peer.arrivals.pop() {
                 peer.receiver.insert(arrival.at, &arrival.frame);
             }
         }
         let mut mixed = [0.0; TICK_SAMPLES];
+        let mut rendered = false;
         while speaker.wanted() >= TICK_SAMPLES {
             self.render(now, &mut mixed);
             speaker.write(&mixed);
+            rendered = true;
         }
+        Done { captured, rendered }
     }
 
     /// Publishes what [`PeerPort::voice`] shows. Call between ticks; a reader that holds a lock is not waited for.
@@ -239,10 +251,12 @@ impl Engine {
         }
     }
 
-    fn capture(&mut self, microphone: &mut impl Microphone, send: &mut impl FnMut(Frame)) {
+    fn capture(&mut self, microphone: &mut impl Microphone, send: &mut impl FnMut(Frame)) -> bool {
+        let mut captured = false;
         let mut samples = [0.0; TICK_SAMPLES];
         let mut peak = 0.0f32;
         while microphone.available() >= TICK_SAMPLES && microphone.read(&mut samples) {
+            captured = true;
             peak = samples.iter().fold(peak, |peak, s| peak.max(s.abs()));
             if let Some(recording) = &mut self.recording {
                 let heard = if self.encoder.muted() { [0.0; TICK_SAMPLES] } else { samples };
@@ -259,6 +273,7 @@ impl Engine {
         // Positive floats order like their bits.
         self.own.peak.fetch_max(peak.to_bits(), Ordering::Relaxed);
         self.own.talking.store(self.encoder.talking(), Ordering::Relaxed);
+        captured
     }
 
     fn render(&mut self, now: Duration, mixed: &mut [f32; TICK_SAMPLES]) {

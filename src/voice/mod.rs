@@ -4,6 +4,7 @@
 //! [`Receiver`], which turns frames into sound; the [`Mixer`] makes one sound of many. Neither allocates, locks
 //! or logs once built.
 
+mod activity;
 mod comfort;
 pub mod encoder;
 pub mod engine;
@@ -12,6 +13,7 @@ mod mixer;
 mod queue;
 mod receiver;
 pub mod recorder;
+mod rhythm;
 mod stretch;
 pub mod thread;
 

@@ -1,6 +1,7 @@
 //! The thread that ticks the engine in a live call.
 
 use super::engine::{Engine, Microphone, Speaker};
+use super::rhythm::{Rhythm, nap};
 use crate::audio::{CaptureReader, PlaybackWriter};
 use protocol::media::Frame;
 use std::io;
@@ -10,12 +11,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
-/// How long the thread naps between looks at the rings. The devices' clocks pace the work; this only bounds
-/// how late it starts, and 500 looks a second cost about 0.2 % of a core.
-const NAP: Duration = Duration::from_millis(2);
-
-/// Ticks between two publications of the peers' reports: 50 ms.
-const TICKS_PER_PUBLICATION: u32 = 25;
+/// Between two publications of the peers' reports.
+const PUBLICATION_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A running voice thread; it ends when this is dropped.
 #[derive(Debug)]
@@ -36,19 +33,27 @@ impl VoiceThread {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = thread::Builder::new().name("voice".into()).spawn(move || {
-            let mut ticks = 0u32;
+            let (mut capture, mut playback) = (Rhythm::default(), Rhythm::default());
+            let mut published = Duration::ZERO;
             while !stopped.load(Ordering::Relaxed) {
                 let mut encoded = Outbox::default();
-                engine.tick(epoch.elapsed(), &mut microphone, &mut speaker, |frame| encoded.push(frame));
+                let now = epoch.elapsed();
+                let done = engine.tick(now, &mut microphone, &mut speaker, |frame| encoded.push(frame));
                 for frame in encoded.drain() {
                     // Nobody listens yet: nothing to do.
                     let _ = frames.send(frame);
                 }
-                ticks = ticks.wrapping_add(1);
-                if ticks.is_multiple_of(TICKS_PER_PUBLICATION) {
-                    engine.publish();
+                if done.captured {
+                    capture.beat(now);
                 }
-                thread::park_timeout(NAP);
+                if done.rendered {
+                    playback.beat(now);
+                }
+                if now - published > PUBLICATION_INTERVAL {
+                    engine.publish();
+                    published = now;
+                }
+                thread::park_timeout(nap(&[capture, playback], epoch.elapsed()));
             }
         })?;
         Ok(Self { stop, thread: Some(thread) })

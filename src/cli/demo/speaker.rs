@@ -1,6 +1,7 @@
 //! One of the demo's two processes.
 
 use super::listening::{self, Heard};
+use super::usage::{CpuTime, peak_memory_mib};
 use crate::cli::exit::{Exit, Failure};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -18,6 +19,8 @@ pub(super) struct Figures {
     pub(super) kbps: f64,
     pub(super) loss_pct: f64,
     pub(super) made_up_ms: u64,
+    pub(super) cpu_pct: Option<f64>,
+    pub(super) memory_mib: Option<f64>,
 }
 
 impl Figures {
@@ -44,6 +47,7 @@ pub(super) struct Speaker {
     input_started_us: u64,
     output_started_us: u64,
     figures: Figures,
+    settled: Option<CpuTime>,
 }
 
 impl Speaker {
@@ -86,8 +90,17 @@ impl Speaker {
                 }
             }
         });
-        let (input_started_us, output_started_us, figures) = (0, 0, Figures::default());
-        Ok(Self { name, child, stdin, events, recording, input_started_us, output_started_us, figures })
+        Ok(Self {
+            name,
+            child,
+            stdin,
+            events,
+            recording,
+            input_started_us: 0,
+            output_started_us: 0,
+            figures: Figures::default(),
+            settled: None,
+        })
     }
 
     /// Waits for an event of this kind.
@@ -126,6 +139,7 @@ impl Speaker {
                     kbps: event["kbps_down"].as_f64().unwrap_or(0.0),
                     loss_pct: event["loss_pct"].as_f64().unwrap_or(0.0).max(self.figures.loss_pct),
                     made_up_ms: made_up.filter_map(|(_, ms)| ms.as_u64()).sum(),
+                    ..self.figures
                 };
             }
             Some("error") => {
@@ -143,6 +157,14 @@ impl Speaker {
         while let Ok(event) = self.events.try_recv() {
             self.note(&event)?;
         }
+        let cpu = CpuTime::of(self.child.id());
+        match (&self.settled, cpu) {
+            // The first reading is a second after the two have met: what starting cost is left out.
+            (None, Some(_)) => self.settled = cpu,
+            (Some(settled), Some(now)) => self.figures.cpu_pct = Some(now.percent_since(settled)),
+            (_, None) => {}
+        }
+        self.figures.memory_mib = peak_memory_mib(self.child.id());
         Ok(self.figures)
     }
 
