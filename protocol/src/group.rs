@@ -126,7 +126,7 @@ impl Roster {
     pub fn grant_state(&self, ticket: TicketId, now_unix: u64) -> GrantState {
         match self.grants.get(&ticket.0) {
             None => GrantState::Unknown,
-            Some(grant) if grant.expiry < now_unix => GrantState::Expired,
+            Some(grant) if grant.expiry <= now_unix => GrantState::Expired,
             Some(grant) => GrantState::Valid(TicketSecret::from_bytes(*grant.secret)),
         }
     }
