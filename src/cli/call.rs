@@ -45,15 +45,19 @@ const FRAME_TICKS: u8 = 4;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 pub(super) fn host(args: HostArgs) -> Result<(), Failure> {
-    let password = secret::password(&args.call)?;
-    run(args.call, Way::Found { password, ticket_file: args.ticket_file.as_deref() })
+    let way = refuse_what_is_missing(&args.call).and_then(|()| {
+        let password = secret::password(&args.call)?;
+        Ok(Way::Found { password, ticket_file: args.ticket_file.as_deref() })
+    });
+    run(args.call, way)
 }
 
 pub(super) fn join(args: JoinArgs) -> Result<(), Failure> {
-    let ticket_like = target::key(&args.target, None).is_ok();
-    let password = if ticket_like { None } else { secret::password(&args.call)? };
-    let key = target::key(&args.target, password)?;
-    run(args.call, Way::Enter(key))
+    let way = refuse_what_is_missing(&args.call).and_then(|()| {
+        let password = if target::is_ticket(&args.target) { None } else { secret::password(&args.call)? };
+        Ok(Way::Enter(target::key(&args.target, password)?))
+    });
+    run(args.call, way)
 }
 
 enum Way<'a> {
@@ -61,8 +65,8 @@ enum Way<'a> {
     Enter(Key),
 }
 
-fn run(args: CallArgs, way: Way<'_>) -> Result<(), Failure> {
-    refuse_what_is_missing(&args)?;
+/// Runs the call, or tells in the view of the call why there is no way into it.
+fn run(args: CallArgs, way: Result<Way<'_>, Failure>) -> Result<(), Failure> {
     let started = Instant::now();
     let (events, printed) = mpsc::channel(EVENTS_QUEUE);
     let (snapshots, snapshot) = watch::channel(Snapshot::default());
@@ -75,7 +79,8 @@ fn run(args: CallArgs, way: Way<'_>) -> Result<(), Failure> {
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Bug, "runtime", error.to_string(), ""))?;
-    let result = runtime.block_on(call(args, way, started, events.clone(), snapshots, snapshot));
+    let result =
+        way.and_then(|way| runtime.block_on(call(args, way, started, events.clone(), snapshots, snapshot)));
     let last = match &result {
         Ok(reason) => Event::Bye { reason: reason.clone() },
         Err(failure) => {

@@ -77,6 +77,7 @@ impl From<TicketError> for Failure {
         let code = match error {
             TicketError::NotATicket => "not_a_ticket",
             TicketError::OtherVersion(_) => "wrong_version",
+            TicketError::Truncated { .. } => "truncated_ticket",
             _ => "mistyped_ticket",
         };
         let exit = match error {

@@ -10,7 +10,7 @@ const PORT_DEFAULT: u16 = 4700;
 
 /// The key that `target` and a password make.
 pub(super) fn key(target: &str, password: Option<Typed>) -> Result<Key, Failure> {
-    if looks_like_ticket(target) {
+    if is_ticket(target) {
         return Ok(Key::Ticket(Box::new(target.parse::<Ticket>()?)));
     }
     let addresses = resolve(target)?;
@@ -25,8 +25,8 @@ pub(super) fn key(target: &str, password: Option<Typed>) -> Result<Key, Failure>
     }
 }
 
-/// `rt` and a digit, as no host name of a friend is likely to begin; a colon or dot makes it an address after all.
-fn looks_like_ticket(target: &str) -> bool {
+/// Whether a text is meant as a ticket: `rt` and a digit, as no host name of a friend is likely to begin; a colon or dot makes it an address after all.
+pub(super) fn is_ticket(target: &str) -> bool {
     let text = target.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
     let bytes = text.as_bytes();
     let begins = bytes.len() > 2 && bytes[..2].eq_ignore_ascii_case(b"rt") && bytes[2].is_ascii_digit();
@@ -56,13 +56,13 @@ fn resolve(target: &str) -> Result<Vec<SocketAddr>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{key, looks_like_ticket, resolve};
+    use super::{is_ticket, key, resolve};
     use crate::cli::exit::Exit;
 
     #[test]
     fn tickets_and_addresses_are_told_apart() {
-        assert!(looks_like_ticket("rt1abc") && looks_like_ticket(" \"RT2abc"));
-        assert!(!looks_like_ticket("rt1.example.org") && !looks_like_ticket("router:4700"));
+        assert!(is_ticket("rt1abc") && is_ticket(" \"RT2abc"));
+        assert!(!is_ticket("rt1.example.org") && !is_ticket("router:4700"));
         assert_eq!(resolve("127.0.0.1").unwrap()[0].port(), 4700);
         assert_eq!(resolve("[::1]:5").unwrap()[0].port(), 5);
         assert_eq!(resolve("::1").unwrap()[0].port(), 4700);
