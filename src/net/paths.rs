@@ -9,7 +9,10 @@
 //!   is under way; the other one gives way.
 //! - A peer's process restarts on the same address. Its first packet would go to the old connection, which
 //!   cannot use it. So a first packet from the address of a peer that has been silent for a while opens a
-//!   new entry; if that comes to nothing, the old one gets its address back.
+//!   new entry.
+//!
+//! An opening entry only borrows an address that was somebody's: when it comes to nothing, the earlier entry gets
+//! it back, at the latest when the opening's lifetime is over and a datagram comes.
 
 use protocol::demux::{Class, Source, classify, is_first_flight};
 use std::collections::{BTreeMap, HashMap};
@@ -20,8 +23,11 @@ use tokio::time::Instant;
 /// Opening entries kept; beyond it the oldest one that we did not dial is given up.
 const OPENING_MAX: usize = 64;
 
-/// An opening entry that has not become a peer by then is given up: somewhat more than the handshake may take.
+/// A stranger that has not become a peer by then is given up: somewhat more than the handshake may take.
 const OPENING_LIFETIME: Duration = Duration::from_secs(5);
+
+/// The same for our own dials, which also wait for somebody to be there: 8 s to be answered and the handshake.
+const DIAL_LIFETIME: Duration = Duration::from_secs(12);
 
 /// A peer silent for this long may be replaced by a new connection from its address. A talking peer sends
 /// every 60 ms, a silent one every 400 ms.
@@ -38,6 +44,8 @@ pub struct PathTable {
 #[derive(Debug)]
 struct Entry {
     remote: SocketAddr,
+    /// Where it was before the last switch: still accepted, for what is on its way.
+    former: Option<SocketAddr>,
     last_heard: Instant,
     state: State,
 }
@@ -48,20 +56,30 @@ enum State {
     Dialled { since: Instant },
     /// We dialled and give way to a dial from the other side.
     DialledYielding { since: Instant },
-    /// A stranger's first packet came; when its address was taken from a silent peer, that peer's entry.
-    Incoming { since: Instant, instead_of: Option<u64> },
+    /// A stranger's first packet came.
+    Incoming { since: Instant },
     /// Authenticated.
     Peer,
 }
 
 impl State {
-    fn opening_since(self) -> Option<Instant> {
+    /// When an entry that is still opening is given up.
+    fn given_up_at(self) -> Option<Instant> {
         match self {
-            Self::Dialled { since } | Self::DialledYielding { since } | Self::Incoming { since, .. } => {
-                Some(since)
-            }
+            Self::Dialled { since } | Self::DialledYielding { since } => Some(since + DIAL_LIFETIME),
+            Self::Incoming { since } => Some(since + OPENING_LIFETIME),
             Self::Peer => None,
         }
+    }
+}
+
+impl Entry {
+    fn is_at(&self, remote: SocketAddr) -> bool {
+        self.remote == remote || self.former == Some(remote)
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.state.given_up_at().is_some_and(|end| now > end)
     }
 }
 
@@ -79,7 +97,11 @@ pub enum Inbound {
 impl PathTable {
     /// Sorts a datagram and finds its connection.
     pub fn inbound(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Inbound {
-        let known = self.by_remote.get(&from).copied();
+        let mut known = self.by_remote.get(&from).copied();
+        if known.is_some_and(|index| self.is_over(index, now)) {
+            self.expire(now);
+            known = self.by_remote.get(&from).copied();
+        }
         let source = if known.is_some() { Source::Known } else { Source::Unknown };
         match classify(source, datagram) {
             Class::Stun => Inbound::Stun,
@@ -95,14 +117,14 @@ impl PathTable {
         first_flight: bool,
         now: Instant,
     ) -> Inbound {
-        let Some(index) = known else { return self.open_incoming(from, None, now) };
+        let Some(index) = known else { return self.open_incoming(from, now) };
         let entry = self.entries.get_mut(&index).expect("by_remote names entries");
         if first_flight {
             match entry.state {
                 State::Dialled { .. } => return Inbound::Drop,
-                State::DialledYielding { .. } => return self.open_incoming(from, None, now),
+                State::DialledYielding { .. } => return self.open_incoming(from, now),
                 State::Peer if now - entry.last_heard > SILENCE_BEFORE_REPLACEMENT => {
-                    return self.open_incoming(from, Some(index), now);
+                    return self.open_incoming(from, now);
                 }
                 State::Incoming { .. } | State::Peer => {}
             }
@@ -111,10 +133,10 @@ impl PathTable {
         Inbound::Quic(virtual_address(index))
     }
 
-    fn open_incoming(&mut self, remote: SocketAddr, instead_of: Option<u64>, now: Instant) -> Inbound {
+    fn open_incoming(&mut self, remote: SocketAddr, now: Instant) -> Inbound {
         self.expire(now);
         let incoming = |(index, entry): (&u64, &Entry)| match entry.state {
-            State::Incoming { since, .. } => Some((since, *index)),
+            State::Incoming { since } => Some((since, *index)),
             State::Dialled { .. } | State::DialledYielding { .. } | State::Peer => None,
         };
         let opening: Vec<_> = self.entries.iter().filter_map(incoming).collect();
@@ -122,7 +144,7 @@ impl PathTable {
             let (_, oldest) = opening.iter().min().expect("a full table has an oldest entry");
             self.remove_index(*oldest);
         }
-        Inbound::Quic(self.insert(remote, State::Incoming { since: now, instead_of }, now))
+        Inbound::Quic(self.insert(remote, State::Incoming { since: now }, now))
     }
 
     /// A new virtual address for a connection we open to `remote`. `yielding` says whether to give way when
@@ -137,7 +159,7 @@ impl PathTable {
     fn insert(&mut self, remote: SocketAddr, state: State, now: Instant) -> SocketAddr {
         let index = self.next;
         self.next += 1;
-        self.entries.insert(index, Entry { remote, last_heard: now, state });
+        self.entries.insert(index, Entry { remote, former: None, last_heard: now, state });
         self.by_remote.insert(remote, index);
         virtual_address(index)
     }
@@ -158,9 +180,16 @@ impl PathTable {
     /// is still accepted until another peer claims it, for what is on its way.
     pub fn switch(&mut self, address: SocketAddr, remote: SocketAddr) {
         let Some(index) = index_of(address) else { return };
-        if let Some(entry) = self.entries.get_mut(&index) {
-            entry.remote = remote;
-            self.by_remote.insert(remote, index);
+        let Some(entry) = self.entries.get_mut(&index) else { return };
+        if entry.remote == remote {
+            return;
+        }
+        let left = entry.former.replace(std::mem::replace(&mut entry.remote, remote));
+        self.by_remote.insert(remote, index);
+        if let Some(left) = left.filter(|left| *left != remote)
+            && self.by_remote.get(&left) == Some(&index)
+        {
+            self.hand_back(left);
         }
     }
 
@@ -173,19 +202,29 @@ impl PathTable {
 
     fn remove_index(&mut self, index: u64) {
         let Some(entry) = self.entries.remove(&index) else { return };
-        self.by_remote.retain(|_, owner| *owner != index);
-        if let State::Incoming { instead_of: Some(previous), .. } = entry.state
-            && self.entries.contains_key(&previous)
-        {
-            self.by_remote.insert(entry.remote, previous);
+        for remote in [entry.former, Some(entry.remote)].into_iter().flatten() {
+            if self.by_remote.get(&remote) == Some(&index) {
+                self.hand_back(remote);
+            }
         }
     }
 
+    /// An address whose owner has left it goes to the entry that had it before: the newest of those that are there.
+    fn hand_back(&mut self, remote: SocketAddr) {
+        let others = self.entries.iter().filter(|(_, entry)| entry.is_at(remote));
+        match others.max_by_key(|(index, entry)| (entry.remote == remote, **index)) {
+            Some((index, _)) => self.by_remote.insert(remote, *index),
+            None => self.by_remote.remove(&remote),
+        };
+    }
+
+    fn is_over(&self, index: u64, now: Instant) -> bool {
+        self.entries.get(&index).is_some_and(|entry| entry.is_over(now))
+    }
+
     fn expire(&mut self, now: Instant) {
-        let expired =
-            |entry: &Entry| entry.state.opening_since().is_some_and(|since| now - since > OPENING_LIFETIME);
         let old: Vec<u64> =
-            self.entries.iter().filter(|(_, e)| expired(e)).map(|(index, _)| *index).collect();
+            self.entries.iter().filter(|(_, entry)| entry.is_over(now)).map(|(index, _)| *index).collect();
         for index in old {
             self.remove_index(index);
         }
@@ -208,89 +247,5 @@ fn index_of(address: SocketAddr) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Inbound, OPENING_MAX, PathTable};
-    use std::net::SocketAddr;
-    use std::time::Duration;
-    use tokio::time::Instant;
-
-    fn remote(port: u16) -> SocketAddr {
-        SocketAddr::from(([192, 0, 2, 1], port))
-    }
-
-    fn first_flight() -> Vec<u8> {
-        let mut datagram = vec![0xc3, 0, 0, 0, 1, 8];
-        datagram.resize(1200, 0);
-        datagram
-    }
-
-    fn quic(inbound: Inbound) -> SocketAddr {
-        match inbound {
-            Inbound::Quic(address) => address,
-            Inbound::Stun | Inbound::Drop => panic!("not for QUIC: {inbound:?}"),
-        }
-    }
-
-    #[test]
-    fn strangers_only_open_connections() {
-        let (mut table, now) = (PathTable::default(), Instant::now());
-        assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Drop);
-        let address = quic(table.inbound(remote(1), &first_flight(), now));
-        assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(address));
-        assert_eq!(table.outbound(address), Some(remote(1)));
-    }
-
-    #[test]
-    fn a_switch_moves_both_directions_and_keeps_the_virtual_address() {
-        let (mut table, now) = (PathTable::default(), Instant::now());
-        let address = table.dial(remote(1), false, now);
-        table.promote(address);
-        table.switch(address, remote(2));
-        assert_eq!(table.outbound(address), Some(remote(2)));
-        assert_eq!(table.inbound(remote(2), &[0x41; 60], now), Inbound::Quic(address));
-        assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(address));
-    }
-
-    #[test]
-    fn of_two_simultaneous_dials_exactly_one_wins() {
-        let now = Instant::now();
-        let mut insisting = PathTable::default();
-        let mine = insisting.dial(remote(1), false, now);
-        assert_eq!(insisting.inbound(remote(1), &first_flight(), now), Inbound::Drop);
-        assert_eq!(insisting.inbound(remote(1), &[0xe0; 60], now), Inbound::Quic(mine));
-
-        let mut yielding = PathTable::default();
-        let mine = yielding.dial(remote(1), true, now);
-        let theirs = quic(yielding.inbound(remote(1), &first_flight(), now));
-        assert_ne!(mine, theirs);
-        assert_eq!(yielding.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(theirs));
-    }
-
-    #[test]
-    fn a_restarted_peer_gets_in_and_an_impostor_only_borrows_the_address() {
-        let (mut table, start) = (PathTable::default(), Instant::now());
-        let old = quic(table.inbound(remote(1), &first_flight(), start));
-        table.promote(old);
-        let soon = start + Duration::from_secs(1);
-        assert_eq!(table.inbound(remote(1), &first_flight(), soon), Inbound::Quic(old));
-        let later = soon + Duration::from_secs(2);
-        let new = quic(table.inbound(remote(1), &first_flight(), later));
-        assert_ne!(new, old);
-        assert_eq!(table.inbound(remote(1), &[0x41; 60], later), Inbound::Quic(new));
-        table.remove(new);
-        assert_eq!(table.inbound(remote(1), &[0x41; 60], later), Inbound::Quic(old));
-    }
-
-    #[test]
-    fn a_flood_of_openings_is_bounded_and_spares_peers() {
-        let (mut table, now) = (PathTable::default(), Instant::now());
-        let peer = table.dial(remote(1), false, now);
-        table.promote(peer);
-        for port in 2..5000 {
-            table.inbound(remote(port), &first_flight(), now);
-        }
-        assert!(table.entries.len() <= OPENING_MAX + 1);
-        assert_eq!(table.by_remote.len(), table.entries.len());
-        assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(peer));
-    }
-}
+#[path = "paths_tests.rs"]
+mod tests;

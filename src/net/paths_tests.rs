@@ -1,0 +1,220 @@
+//! The table by examples, and by whatever may happen to it.
+
+use super::{Inbound, OPENING_LIFETIME, OPENING_MAX, PathTable, State, virtual_address};
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::time::Instant;
+
+fn remote(port: u16) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], port))
+}
+
+fn first_flight() -> Vec<u8> {
+    let mut datagram = vec![0xc3, 0, 0, 0, 1, 8];
+    datagram.resize(1200, 0);
+    datagram
+}
+
+fn quic(inbound: Inbound) -> SocketAddr {
+    match inbound {
+        Inbound::Quic(address) => address,
+        Inbound::Stun | Inbound::Drop => panic!("not for QUIC: {inbound:?}"),
+    }
+}
+
+#[test]
+fn strangers_only_open_connections() {
+    let (mut table, now) = (PathTable::default(), Instant::now());
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Drop);
+    let address = quic(table.inbound(remote(1), &first_flight(), now));
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(address));
+    assert_eq!(table.outbound(address), Some(remote(1)));
+}
+
+#[test]
+fn a_switch_moves_both_directions_and_keeps_the_virtual_address() {
+    let (mut table, now) = (PathTable::default(), Instant::now());
+    let address = table.dial(remote(1), false, now);
+    table.promote(address);
+    table.switch(address, remote(2));
+    assert_eq!(table.outbound(address), Some(remote(2)));
+    assert_eq!(table.inbound(remote(2), &[0x41; 60], now), Inbound::Quic(address));
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(address));
+}
+
+#[test]
+fn of_two_simultaneous_dials_exactly_one_wins() {
+    let now = Instant::now();
+    let mut insisting = PathTable::default();
+    let mine = insisting.dial(remote(1), false, now);
+    assert_eq!(insisting.inbound(remote(1), &first_flight(), now), Inbound::Drop);
+    assert_eq!(insisting.inbound(remote(1), &[0xe0; 60], now), Inbound::Quic(mine));
+
+    let mut yielding = PathTable::default();
+    let mine = yielding.dial(remote(1), true, now);
+    let theirs = quic(yielding.inbound(remote(1), &first_flight(), now));
+    assert_ne!(mine, theirs);
+    assert_eq!(yielding.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(theirs));
+}
+
+#[test]
+fn a_restarted_peer_gets_in_and_an_impostor_only_borrows_the_address() {
+    let (mut table, start) = (PathTable::default(), Instant::now());
+    let old = quic(table.inbound(remote(1), &first_flight(), start));
+    table.promote(old);
+    let soon = start + Duration::from_secs(1);
+    assert_eq!(table.inbound(remote(1), &first_flight(), soon), Inbound::Quic(old));
+    let later = soon + Duration::from_secs(2);
+    let new = quic(table.inbound(remote(1), &first_flight(), later));
+    assert_ne!(new, old);
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], later), Inbound::Quic(new));
+    table.remove(new);
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], later), Inbound::Quic(old));
+}
+
+#[test]
+fn a_flood_of_openings_is_bounded_and_spares_peers() {
+    let (mut table, now) = (PathTable::default(), Instant::now());
+    let peer = table.dial(remote(1), false, now);
+    table.promote(peer);
+    for port in 2..5000 {
+        table.inbound(remote(port), &first_flight(), now);
+    }
+    assert!(table.entries.len() <= OPENING_MAX + 1);
+    assert_eq!(table.by_remote.len(), table.entries.len());
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(peer));
+}
+
+#[test]
+fn a_dial_that_comes_to_nothing_gives_a_peer_its_address_back() {
+    let (mut table, now) = (PathTable::default(), Instant::now());
+    let peer = table.dial(remote(1), false, now);
+    table.promote(peer);
+    let again = table.dial(remote(1), true, now);
+    // While that dial waits, a spoofed opening makes it give way, and fails.
+    let spoofed = quic(table.inbound(remote(1), &first_flight(), now));
+    table.remove(again);
+    table.remove(spoofed);
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(peer));
+}
+
+#[test]
+fn an_opening_that_nobody_took_care_of_ends_by_itself() {
+    let (mut table, start) = (PathTable::default(), Instant::now());
+    let peer = table.dial(remote(1), false, start);
+    table.promote(peer);
+    let later = start + Duration::from_secs(2);
+    assert_ne!(table.inbound(remote(1), &first_flight(), later), Inbound::Quic(peer));
+    let over = later + OPENING_LIFETIME + Duration::from_millis(1);
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], over), Inbound::Quic(peer));
+}
+
+#[test]
+fn only_the_last_of_many_former_addresses_is_still_accepted() {
+    let (mut table, now) = (PathTable::default(), Instant::now());
+    let peer = table.dial(remote(1), false, now);
+    table.promote(peer);
+    for port in 2..100 {
+        table.switch(peer, remote(port));
+    }
+    assert_eq!(table.by_remote.len(), 2);
+    assert_eq!(table.inbound(remote(98), &[0x41; 60], now), Inbound::Quic(peer));
+    assert_eq!(table.inbound(remote(97), &[0x41; 60], now), Inbound::Drop);
+    table.switch(peer, remote(98));
+    assert_eq!(table.outbound(peer), Some(remote(98)));
+    assert_eq!(table.inbound(remote(99), &[0x41; 60], now), Inbound::Quic(peer));
+}
+
+/// Something that happens to a table. Connections are chosen among those made so far.
+#[derive(Debug, Clone)]
+enum Operation {
+    Opening(u16),
+    Datagram(u16),
+    Dial(u16, bool),
+    Promote(usize),
+    Switch(usize, u16),
+    Remove(usize),
+    Wait(u64),
+}
+
+fn operation(ports: std::ops::Range<u16>) -> impl Strategy<Value = Operation> {
+    let connection = any::<usize>();
+    prop_oneof![
+        4 => ports.clone().prop_map(Operation::Opening),
+        4 => ports.clone().prop_map(Operation::Datagram),
+        2 => (ports.clone(), any::<bool>()).prop_map(|(port, yielding)| Operation::Dial(port, yielding)),
+        2 => connection.prop_map(Operation::Promote),
+        2 => (connection, ports).prop_map(|(at, port)| Operation::Switch(at, port)),
+        2 => connection.prop_map(Operation::Remove),
+        1 => (0_u64..7000).prop_map(Operation::Wait),
+    ]
+}
+
+/// Applies an operation; what it made is added to `made`.
+fn apply(table: &mut PathTable, operation: &Operation, made: &mut Vec<SocketAddr>, now: &mut Instant) {
+    let chosen = |at: usize, made: &[SocketAddr]| (!made.is_empty()).then(|| made[at % made.len()]);
+    match *operation {
+        Operation::Opening(port) => {
+            if let Inbound::Quic(address) = table.inbound(remote(port), &first_flight(), *now)
+                && !made.contains(&address)
+            {
+                made.push(address);
+            }
+        }
+        Operation::Datagram(port) => drop(table.inbound(remote(port), &[0x41; 60], *now)),
+        Operation::Dial(port, yielding) => made.push(table.dial(remote(port), yielding, *now)),
+        Operation::Promote(at) => chosen(at, made).into_iter().for_each(|address| table.promote(address)),
+        Operation::Switch(at, port) => {
+            chosen(at, made).into_iter().for_each(|address| table.switch(address, remote(port)));
+        }
+        Operation::Remove(at) => chosen(at, made).into_iter().for_each(|address| table.remove(address)),
+        Operation::Wait(ms) => *now += Duration::from_millis(ms),
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_the_table_is_bounded_and_agrees_with_itself(
+        operations in vec(operation(1..200), 0..400),
+    ) {
+        let (mut table, mut made, mut now) = (PathTable::default(), Vec::new(), Instant::now());
+        for operation in operations {
+            apply(&mut table, &operation, &mut made, &mut now);
+            for (remote, owner) in &table.by_remote {
+                prop_assert!(table.entries.get(owner).is_some_and(|entry| entry.is_at(*remote)));
+            }
+            prop_assert!(table.by_remote.len() <= 2 * table.entries.len());
+            let strangers = table.entries.values().filter(|e| matches!(e.state, State::Incoming { .. }));
+            prop_assert!(strangers.count() <= OPENING_MAX);
+            // Whoever lost its address lost it to somebody, and whoever has one is reached under it.
+            for (index, entry) in &table.entries {
+                prop_assert!(table.by_remote.contains_key(&entry.remote));
+                prop_assert_eq!(table.outbound(virtual_address(*index)), Some(entry.remote));
+            }
+        }
+    }
+
+    /// Ports 2 and up are strangers, whose openings come to something or not; port 1 is a peer that talks, and
+    /// anybody can spoof its address.
+    #[test]
+    fn a_talking_peer_keeps_its_address_whatever_strangers_do(
+        operations in vec((operation(2..20), any::<bool>()), 0..200),
+    ) {
+        let (mut table, mut made, mut now) = (PathTable::default(), Vec::new(), Instant::now());
+        let peer = table.dial(remote(1), false, now);
+        table.promote(peer);
+        for (operation, spoofed) in operations {
+            if !matches!(operation, Operation::Wait(_)) {
+                apply(&mut table, &operation, &mut made, &mut now);
+            }
+            if spoofed {
+                table.inbound(remote(1), &first_flight(), now);
+            }
+            now += Duration::from_millis(400);
+            prop_assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(peer));
+            prop_assert_eq!(table.outbound(peer), Some(remote(1)));
+        }
+    }
+}
