@@ -82,14 +82,10 @@ impl Node {
     /// moment.
     pub async fn dial(&self, remote: SocketAddr, yielding: bool) -> Result<Connection, DialError> {
         let address = self.socket.paths().dial(remote, yielding, Instant::now());
-        let connected = match self.endpoint.connect(address, SERVER_NAME) {
-            Ok(connecting) => connecting.await.map_err(DialError::from),
-            Err(error) => Err(DialError::from(error)),
-        };
-        if connected.is_err() {
-            self.socket.paths().remove(address);
-        }
-        connected
+        let opening = Opening { socket: &self.socket, address };
+        let connection = self.endpoint.connect(address, SERVER_NAME)?.await?;
+        std::mem::forget(opening);
+        Ok(connection)
     }
 
     /// The next connection somebody opens to us; `None` when the endpoint is closed.
@@ -111,6 +107,18 @@ impl Node {
     pub async fn close(&self) {
         self.endpoint.close(VarInt::from_u32(0), b"left");
         let _ = tokio::time::timeout(Duration::from_millis(250), self.endpoint.wait_idle()).await;
+    }
+}
+
+/// A dial's path, forgotten unless a connection comes of it; also when the dial is given up halfway.
+struct Opening<'a> {
+    socket: &'a PathSocket,
+    address: SocketAddr,
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.socket.paths().remove(self.address);
     }
 }
 

@@ -24,6 +24,10 @@ const SIMULTANEOUS: Duration = Duration::from_secs(5);
 /// Pauses between tries to reach a member, in ms; the last one is repeated.
 const DIAL_PAUSES_MS: [u64; 6] = [0, 300, 600, 1200, 2500, 5000];
 
+/// How long an address may stay silent before it is tried anew: a lost first packet was then repeated after 0.3, 0.9
+/// and 2.1 s, and QUIC would wait ever longer for the next.
+const DIAL_DEADLINE: Duration = Duration::from_secs(4);
+
 /// A member that was introduced to us dials us itself; only when it did not succeed by then do we.
 const DIAL_PATIENCE: Duration = Duration::from_millis(1500);
 
@@ -365,7 +369,9 @@ impl Session {
                     let (surroundings, credential) = (surroundings.clone(), credential.clone());
                     tries.spawn(async move {
                         let started = Instant::now();
-                        let dialled = surroundings.node.dial(address, me > peer).await;
+                        let dialling = surroundings.node.dial(address, me > peer);
+                        let dialled = tokio::time::timeout(DIAL_DEADLINE, dialling).await;
+                        let dialled = dialled.map_err(|_| "no answer".to_string())?;
                         let connection = dialled.map_err(|error| error.to_string())?;
                         let (myself, expected) = (&surroundings.myself, ExpectedPeer::Exactly(peer));
                         let remote = connection.remote_address();
