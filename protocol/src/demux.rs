@@ -45,6 +45,9 @@ pub fn classify(source: Source, datagram: &[u8]) -> Class {
         0..=3 if is_stun(datagram) => Class::Stun,
         0x40..=0x4f if source == Source::TurnServer => Class::ChannelData,
         0x40..=0xff => match source {
+            // Quinn would answer another version by naming ours (RFC 9000, section 6.1), and anybody's address is
+            // known once a first packet came from there. Our versions are settled inside, so nobody needs that answer.
+            Source::Known if is_other_version(datagram) => Class::Drop,
             Source::Known => Class::Quic,
             Source::Unknown if is_first_flight(datagram) => Class::Quic,
             Source::Unknown | Source::TurnServer => Class::Drop,
@@ -61,6 +64,11 @@ pub fn is_first_flight(datagram: &[u8]) -> bool {
             == QUIC_LONG_HEADER | QUIC_FIXED_BIT
         && datagram[1..5] == QUIC_VERSION_1
         && (8..=20).contains(&datagram[5])
+}
+
+/// A long header of any version but 1, including version negotiation itself (RFC 9000, section 17.2).
+fn is_other_version(datagram: &[u8]) -> bool {
+    datagram[0] & QUIC_LONG_HEADER != 0 && datagram.get(1..5) != Some(&QUIC_VERSION_1)
 }
 
 /// RFC 8489, section 5: two zero bits, the magic cookie, and a length that is a multiple of four and ends
@@ -121,6 +129,17 @@ mod tests {
         let mut handshake = initial();
         handshake[0] = 0xe3;
         assert_eq!(classify(Source::Unknown, &handshake), Class::Drop);
+    }
+
+    #[test]
+    fn other_versions_of_quic_are_answered_to_nobody() {
+        for version in [0, 2, 0xff] {
+            let mut datagram = initial();
+            datagram[4] = version;
+            assert_eq!(classify(Source::Known, &datagram), Class::Drop);
+        }
+        assert_eq!(classify(Source::Known, &[0xc0, 0, 0]), Class::Drop);
+        assert_eq!(classify(Source::Known, &[0xe3, 0, 0, 0, 1, 0]), Class::Quic);
     }
 
     proptest! {
