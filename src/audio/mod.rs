@@ -8,6 +8,8 @@
 //!
 //! Left out: processing of any kind (the voice engine's), and echo's far-end reference.
 
+#[cfg(test)]
+mod allocation_tests;
 mod callback;
 mod capture;
 mod counters;
