@@ -33,7 +33,7 @@ pub fn load(named: Option<&Path>) -> Result<ConfigFile, ConfigError> {
         Err(error) => return Err(ConfigError::file("read", &path, &error)),
     };
     toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        let line = 1 + error.span().map_or(0, |span| text[..span.start].matches('\n').count());
         ConfigError::Mistake { path, reason: format!("line {line}: {}", error.message()) }
     })
 }
@@ -49,6 +49,9 @@ mod tests {
         std::fs::write(&path, "name = \"Ada\"\ninptu = \"null\"\n").unwrap();
         let error = load(Some(&path)).unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("inptu") && error.contains("input"), "{error}");
+        std::fs::write(&path, "\n\n\ninput = 3\n").unwrap();
+        let error = load(Some(&path)).unwrap_err().to_string();
+        assert!(error.contains("line 4"), "{error}");
         std::fs::write(&path, "name = \"Ada\"\nlisten = \"[::]:4701\"\n").unwrap();
         assert_eq!(load(Some(&path)).unwrap().name.as_deref(), Some("Ada"));
         assert!(load(Some(&dir.path().join("missing.toml"))).is_err());
