@@ -59,10 +59,11 @@ pub fn list_devices() -> Result<Vec<DeviceInfo>, AudioError> {
     let failed = |direction, error: Error| AudioError::Unavailable {
         direction,
         name: "default".to_owned(),
-        reason: error.to_string(),
+        reason: reason(&error),
     };
-    let host = hosts(Reach::Any).next().unwrap_or_else(|| Err(no_host()));
-    let host = host.map_err(|error| failed(Direction::Input, error))?;
+    let mut failure = no_host();
+    let answering = hosts(Reach::Any).find_map(|host| host.map_err(|error| failure = error).ok());
+    let host = answering.ok_or_else(|| failed(Direction::Input, failure))?;
     let mut infos = describe::<Capture>(&host).map_err(|error| failed(Direction::Input, error))?;
     infos.extend(describe::<Playback>(&host).map_err(|error| failed(Direction::Output, error))?);
     Ok(infos)
@@ -153,6 +154,11 @@ fn hosts(_reach: Reach) -> impl Iterator<Item = Result<Host, Error>> {
 
 fn no_host() -> Error {
     Error::with_message(ErrorKind::HostUnavailable, "no sound system answers")
+}
+
+/// What a sound system said, as a part of a sentence.
+pub(crate) fn reason(error: &Error) -> String {
+    error.to_string().trim_end_matches('.').to_owned()
 }
 
 fn identifier(device: &Device) -> String {

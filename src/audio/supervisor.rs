@@ -185,13 +185,13 @@ impl<S: SupervisedSide> Worker<S> {
             }),
             Err(FindError::Failed(error)) => match S::DIRECTION {
                 Direction::Input => {
-                    self.tell_unavailable(error.to_string());
+                    self.tell_unavailable(hosts::reason(&error));
                     Ok(State::StandingIn(stand_in))
                 }
                 Direction::Output => Err(AudioError::Unavailable {
                     direction: S::DIRECTION,
                     name: self.spec.to_string(),
-                    reason: error.to_string(),
+                    reason: hosts::reason(&error),
                 }),
             },
         }
