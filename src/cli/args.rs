@@ -4,12 +4,12 @@ use crate::audio::DeviceSpec;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A group voice call between friends: peer to peer, no account, no server.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    about,
     propagate_version = true,
     subcommand_required = true,
     arg_required_else_help = true,
@@ -147,6 +147,11 @@ pub struct CallArgs {
     #[arg(long, value_name = "DIR", env = "ROUNDTABLE_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// Leave after this many seconds
-    #[arg(long, value_name = "SECONDS")]
-    pub duration: Option<f64>,
+    #[arg(long, value_name = "SECONDS", value_parser = duration, allow_negative_numbers = true)]
+    pub duration: Option<Duration>,
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse::<f64>().ok().map(Duration::try_from_secs_f64);
+    seconds.and_then(Result::ok).ok_or("write a number of seconds, as in 90 or 0.5")
 }

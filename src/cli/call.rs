@@ -218,14 +218,15 @@ fn open_sound(
     file: &config::ConfigFile,
     events: mpsc::Sender<Event>,
 ) -> Result<Sound, Failure> {
-    let choose = |option: &Option<DeviceSpec>, text: &Option<String>| match (option, text) {
+    let choose = |option: &Option<DeviceSpec>, key: &str, text: &Option<String>| match (option, text) {
         (Some(spec), _) => Ok(spec.clone()),
         (None, Some(text)) => text.parse().map_err(|error| {
-            Failure::new(Exit::Files, "files", format!("the configured sound device: {error}"), "")
+            Failure::new(Exit::Files, "files", format!("`{key}` in the configuration file: {error}"), "")
         }),
         (None, None) => Ok(DeviceSpec::Default),
     };
-    let (input, output) = (choose(&args.input, &file.input)?, choose(&args.output, &file.output)?);
+    let input = choose(&args.input, "input", &file.input)?;
+    let output = choose(&args.output, "output", &file.output)?;
     let sound = AudioSystem::start(input, output, move |event| {
         // Dropped when nobody has printed 4096 events: sound goes on.
         let _ = events.try_send(audio_event(event));
@@ -341,11 +342,11 @@ fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// Resolves when it is time to go: by signal, or after `--duration`.
-async fn leaving(duration: Option<f64>) -> String {
+async fn leaving(duration: Option<Duration>) -> String {
     let elapsed = async {
-        match duration.map(Duration::try_from_secs_f64) {
-            Some(Ok(duration)) => tokio::time::sleep(duration).await,
-            Some(Err(_)) | None => std::future::pending().await,
+        match duration {
+            Some(duration) => tokio::time::sleep(duration).await,
+            None => std::future::pending().await,
         }
     };
     tokio::select! {

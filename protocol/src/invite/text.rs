@@ -30,7 +30,7 @@ pub enum TicketError {
     )]
     OtherVersion(u32),
     /// The end is missing.
-    #[error("the ticket's end is missing ({missing_chars} characters); copy the whole line again")]
+    #[error("the ticket's end is missing ({}); copy the whole line again", characters(*missing_chars))]
     Truncated {
         /// How many characters did not arrive.
         missing_chars: usize,
@@ -95,6 +95,10 @@ fn unwrapped(text: &str) -> Result<Zeroizing<String>, TicketError> {
         }
     }
     Ok(line)
+}
+
+fn characters(count: usize) -> String {
+    if count == 1 { "1 character".into() } else { format!("{count} characters") }
 }
 
 fn begins_like_a_ticket(line: &str) -> bool {
