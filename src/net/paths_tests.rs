@@ -50,7 +50,8 @@ fn of_two_simultaneous_dials_exactly_one_wins() {
     let mut insisting = PathTable::default();
     let mine = insisting.dial(remote(1), false, now);
     assert_eq!(insisting.inbound(remote(1), &first_flight(), now), Inbound::Drop);
-    assert_eq!(insisting.inbound(remote(1), &[0xe0; 60], now), Inbound::Quic(mine));
+    let handshake = [0xe3, 0, 0, 0, 1, 0];
+    assert_eq!(insisting.inbound(remote(1), &handshake, now), Inbound::Quic(mine));
 
     let mut yielding = PathTable::default();
     let mine = yielding.dial(remote(1), true, now);
