@@ -112,7 +112,6 @@ fn options_that_are_not_there_yet_are_refused_and_not_ignored() {
             &["host", "--relay-only"],
             &["host", "--turn", "turn:ada:secret@turn.example.org:3478"],
             &["host", "--stun", "stun.example.org:3478"],
-            &["host", "--record", "folder"],
         ],
     ));
 }

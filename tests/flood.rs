@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const DATAGRAMS: u32 = 1_000_000;
 
 /// Half a gigabit a second of these. At more than twice that, one core is not enough to read them, and the system
-/// drops what it has no room for: voice as well as garbage, 1 to 2 % of both.
+/// drops what it has no room for: voice as well as garbage, up to 3 % of both.
 const DATAGRAMS_PER_MS: u32 = 100;
 
 /// One of these is sent at a time; a million different ones would cost the sender more than sending.

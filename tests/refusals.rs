@@ -156,7 +156,7 @@ fn a_ticket_whose_expiry_was_forged_is_refused_by_the_host() {
         let surroundings = Surroundings { node, myself: Arc::new(myself), frames, epoch: Instant::now() };
         let doors = entering::found(&surroundings);
         let (mut ticket, _) = doors.mint(Duration::ZERO, &surroundings.myself.addresses);
-        let (_engine, control) = engine(4).unwrap();
+        let (_engine, control) = engine(4, None).unwrap();
         let (_commands, commands) = mpsc::channel(1);
         let (events, mut told) = mpsc::channel(64);
         let wiring = Wiring { commands, events, snapshots: watch::channel(Default::default()).0 };

@@ -104,6 +104,18 @@ impl VoiceEncoder {
         frame
     }
 
+    /// Samples that wait for the rest of their frame.
+    pub fn pending(&self) -> usize {
+        self.filled
+    }
+
+    /// Throws away the oldest of them, so that later frames end sooner.
+    pub fn skip(&mut self, samples: usize) {
+        let samples = samples.min(self.filled);
+        self.pending.copy_within(samples..self.filled, 0);
+        self.filled -= samples;
+    }
+
     /// While muted nothing of the microphone is encoded; the talkspurt ends with the next frame.
     pub fn set_muted(&mut self, muted: bool) {
         self.muted = muted;

@@ -124,6 +124,7 @@ pub struct Engine {
     own: Arc<OwnVoice>,
     deafened: bool,
     recording: Option<Recording>,
+    alignment: Alignment,
 }
 
 /// The other threads' handle on an engine.
@@ -168,10 +169,35 @@ pub fn engine(frame_ticks: u8, recorder: Option<Recorder>) -> anyhow::Result<(En
         own: own.clone(),
         deafened: false,
         recording,
+        alignment: Alignment::default(),
     };
     let control =
         EngineControl { commands: command_sender, removed: removed_receiver, own, recorder, next_key: 0 };
     Ok((engine, control))
+}
+
+/// Looks for samples that are always left over when a device's block has been taken: they wait a whole block for
+/// the rest of their frame, and everything behind them is late by as much.
+#[derive(Debug, Default)]
+struct Alignment {
+    least: usize,
+    blocks: u32,
+}
+
+impl Alignment {
+    /// Blocks watched before something counts as always left over.
+    const BLOCKS: u32 = 16;
+
+    /// Told what is left after each block; says what could be skipped, once in a while.
+    fn excess(&mut self, left: usize) -> Option<usize> {
+        self.least = if self.blocks == 0 { left } else { self.least.min(left) };
+        self.blocks += 1;
+        if self.blocks < Self::BLOCKS {
+            return None;
+        }
+        self.blocks = 0;
+        (self.least > 0).then_some(self.least)
+    }
 }
 
 impl Engine {
@@ -270,6 +296,12 @@ impl Engine {
                 send(frame);
             }
         }
+        if captured && let Some(samples) = self.alignment.excess(self.encoder.pending()) {
+            // Nobody misses a few milliseconds of a silence.
+            if self.peers.is_empty() || !self.encoder.talking() {
+                self.encoder.skip(samples);
+            }
+        }
         // Positive floats order like their bits.
         self.own.peak.fetch_max(peak.to_bits(), Ordering::Relaxed);
         self.own.talking.store(self.encoder.talking(), Ordering::Relaxed);
@@ -361,5 +393,20 @@ impl EngineControl {
         if self.commands.push(command).is_err() {
             tracing::error!("the voice engine takes no commands");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Alignment;
+
+    #[test]
+    fn only_what_is_left_over_after_every_block_is_skipped() {
+        let mut alignment = Alignment::default();
+        let mut skipped =
+            |left: &dyn Fn(u32) -> usize| (0..Alignment::BLOCKS).find_map(|b| alignment.excess(left(b)));
+        assert_eq!(skipped(&|_| 240), Some(240));
+        assert_eq!(skipped(&|b| if b % 2 == 0 { 240 } else { 0 }), None);
+        assert_eq!(skipped(&|b| if b % 2 == 0 { 360 } else { 120 }), Some(120));
     }
 }
