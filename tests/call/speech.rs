@@ -1,0 +1,128 @@
+//! How well and how soon speech arrives.
+
+use crate::{
+    alone, connect,
+    lossy::LossyPath,
+    process::{Call, Seat},
+    score::{Score, score, speech},
+    sound::{Heard, read_wav, write_wav},
+};
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+/// Silence before the speech: both sides have met by then, and have agreed on how deep to buffer.
+const LEAD: Duration = Duration::from_secs(3);
+
+/// What is heard for so long after the speech still belongs to it.
+const TAIL: Duration = Duration::from_secs(1);
+
+/// Some text to be spoken after [`LEAD`].
+struct Speech {
+    reference: PathBuf,
+    spoken: PathBuf,
+    length: Duration,
+}
+
+impl Speech {
+    fn new(dir: &Path, name: &str, texts: &[&str]) -> Self {
+        let mut words = Vec::new();
+        let mut rate = 0;
+        for text in texts {
+            let (samples, its_rate) = read_wav(&speech(text));
+            assert!(rate == 0 || rate == its_rate, "texts spoken together have one rate");
+            words.extend(samples);
+            rate = its_rate;
+        }
+        let (reference, spoken) =
+            (dir.join(format!("{name}.reference.wav")), dir.join(format!("{name}.spoken.wav")));
+        write_wav(&reference, &words, rate);
+        let mut all = vec![0.0; LEAD.as_secs() as usize * rate as usize];
+        all.extend(&words);
+        write_wav(&spoken, &all, rate);
+        Self { reference, spoken, length: Duration::from_secs_f64(words.len() as f64 / f64::from(rate)) }
+    }
+
+    /// Scores what was heard of it. The lag is the delay from mouth to ear.
+    #[track_caller]
+    fn score(&self, name: &str, started_unix_us: u64, heard: &Heard) -> Score {
+        let from = started_unix_us + LEAD.as_micros() as u64;
+        let to = from + (self.length + TAIL).as_micros() as u64;
+        let received = self.reference.with_extension("received.wav");
+        write_wav(&received, heard.between(from, to), crate::sound::RATE);
+        let score = score(&self.reference, &received);
+        println!(
+            "{name}: PESQ-WB {:.2}, STOI {:.3}, mouth to ear {:.1} ms",
+            score.pesq_wb, score.stoi, score.lag_ms
+        );
+        score
+    }
+}
+
+/// Made-up voice in ms by cause, as `call` last told of its only peer.
+#[track_caller]
+fn concealed_ms(call: &Call) -> u64 {
+    let stats = call.all("stats");
+    let last = stats.last().unwrap_or_else(|| panic!("{} told no figures", call.name));
+    println!("{}: {last}", call.name);
+    last["concealed_ms"].as_object().expect("by cause").values().filter_map(serde_json::Value::as_u64).sum()
+}
+
+#[test]
+fn speech_arrives_intact_and_soon_in_both_directions_at_once() {
+    let _machine = alone();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let of_ann = Speech::new(dir.path(), "of-ann", &["austen.wav", "arctic.wav"]);
+    let of_bob = Speech::new(dir.path(), "of-bob", &["arctic.wav", "austen.wav"]);
+    let mut ann = Seat::new(dir.path(), "ann").says(&of_ann.spoken).host();
+    let mut bob = Seat::new(dir.path(), "bob").says(&of_bob.spoken).join(ann.ticket());
+    connect(&mut ann, &mut bob);
+    thread::sleep(LEAD + of_ann.length + 2 * TAIL);
+
+    let concealed = [concealed_ms(&ann), concealed_ms(&bob)];
+    let spoken = [ann.sound_started("input"), bob.sound_started("input")];
+    let (ann_heard, bob_heard) = (ann.leave(), bob.leave());
+    let scores = [
+        of_ann.score("ann to bob", spoken[0], &bob_heard),
+        of_bob.score("bob to ann", spoken[1], &ann_heard),
+    ];
+    for score in scores {
+        assert!(score.pesq_wb >= 4.0, "{score:?}");
+        assert!((10.0..150.0).contains(&score.lag_ms), "{score:?}");
+    }
+    assert_eq!(concealed, [0, 0], "nothing had to be made up");
+}
+
+#[test]
+fn speech_stays_good_when_each_direction_loses_five_percent() {
+    let _machine = alone();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let of_ann = Speech::new(dir.path(), "of-ann", &["austen.wav", "arctic.wav"]);
+    let of_bob = Speech::new(dir.path(), "of-bob", &["arctic.wav", "austen.wav"]);
+    let mut ann = Seat::new(dir.path(), "ann").says(&of_ann.spoken).password("fifteen quiet llamas").host();
+    let path = LossyPath::start(ann.port(), 0.05, 7);
+    let bob = Seat::new(dir.path(), "bob").says(&of_bob.spoken).password("fifteen quiet llamas");
+    let mut bob = bob.join(&path.address().to_string());
+    connect(&mut ann, &mut bob);
+    thread::sleep(LEAD + of_ann.length + 2 * TAIL);
+
+    println!(
+        "lost {:.1} %, concealed {} and {} ms",
+        path.lost() * 100.0,
+        concealed_ms(&ann),
+        concealed_ms(&bob)
+    );
+    assert!((0.03..0.07).contains(&path.lost()), "the path loses what it should: {}", path.lost());
+    let spoken = [ann.sound_started("input"), bob.sound_started("input")];
+    let (ann_heard, bob_heard) = (ann.leave(), bob.leave());
+    let scores = [
+        of_ann.score("ann to bob", spoken[0], &bob_heard),
+        of_bob.score("bob to ann", spoken[1], &ann_heard),
+    ];
+    for score in scores {
+        assert!(score.pesq_wb >= 3.0, "{score:?}");
+        assert!((10.0..200.0).contains(&score.lag_ms), "{score:?}");
+    }
+}
