@@ -4,12 +4,15 @@
 //! now and whose a received datagram is. It is pure but for the moments its callers pass in.
 //!
 //! An entry is *opening* until its peer is authenticated. Since connection ids are empty, a real address
-//! belongs to one entry at a time. Two cases need care:
+//! belongs to one entry at a time. Three cases need care:
 //! - Both sides dial each other at once. One of them, by their ids, ignores the other's dial while its own
 //!   is under way; the other one gives way.
 //! - A peer's process restarts on the same address. Its first packet would go to the old connection, which
 //!   cannot use it. So a first packet from the address of a peer that has been silent for a while opens a
-//!   new entry.
+//!   new entry. While the peer is heard such a packet is dropped: two connections behind one virtual address
+//!   would end each other.
+//! - We dial a peer anew that only one of us has lost. Until the dial is answered, which begins with a long header
+//!   (RFC 9000, section 17.2), what comes from there is still the old connection's.
 //!
 //! An opening entry only borrows an address that was somebody's: when it comes to nothing, the earlier entry gets
 //! it back, at the latest when the opening's lifetime is over and a datagram comes.
@@ -33,6 +36,9 @@ const DIAL_LIFETIME: Duration = Duration::from_secs(12);
 /// every 60 ms, a silent one every 400 ms.
 const SILENCE_BEFORE_REPLACEMENT: Duration = Duration::from_millis(1500);
 
+/// The bit that tells QUIC's long headers (RFC 9000, section 17.2).
+const LONG_HEADER: u8 = 0x80;
+
 /// The table.
 #[derive(Debug, Default)]
 pub struct PathTable {
@@ -52,10 +58,8 @@ struct Entry {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// We dialled and insist on it when the other side dials at the same time.
-    Dialled { since: Instant },
-    /// We dialled and give way to a dial from the other side.
-    DialledYielding { since: Instant },
+    /// We dialled. When the other side dials at the same time we give way, or insist and ignore it.
+    Dialled { since: Instant, yielding: bool, answered: bool },
     /// A stranger's first packet came.
     Incoming { since: Instant },
     /// Authenticated.
@@ -66,7 +70,7 @@ impl State {
     /// When an entry that is still opening is given up.
     fn given_up_at(self) -> Option<Instant> {
         match self {
-            Self::Dialled { since } | Self::DialledYielding { since } => Some(since + DIAL_LIFETIME),
+            Self::Dialled { since, .. } => Some(since + DIAL_LIFETIME),
             Self::Incoming { since } => Some(since + OPENING_LIFETIME),
             Self::Peer => None,
         }
@@ -106,7 +110,7 @@ impl PathTable {
         match classify(source, datagram) {
             Class::Stun => Inbound::Stun,
             Class::ChannelData | Class::Drop => Inbound::Drop,
-            Class::Quic => self.inbound_quic(from, known, is_first_flight(datagram), now),
+            Class::Quic => self.inbound_quic(from, known, datagram, now),
         }
     }
 
@@ -114,30 +118,45 @@ impl PathTable {
         &mut self,
         from: SocketAddr,
         known: Option<u64>,
-        first_flight: bool,
+        datagram: &[u8],
         now: Instant,
     ) -> Inbound {
         let Some(index) = known else { return self.open_incoming(from, now) };
         let entry = self.entries.get_mut(&index).expect("by_remote names entries");
-        if first_flight {
+        if is_first_flight(datagram) {
             match entry.state {
-                State::Dialled { .. } => return Inbound::Drop,
-                State::DialledYielding { .. } => return self.open_incoming(from, now),
+                State::Dialled { yielding: false, .. } => return Inbound::Drop,
+                State::Dialled { yielding: true, .. } => return self.open_incoming(from, now),
                 State::Peer if now - entry.last_heard > SILENCE_BEFORE_REPLACEMENT => {
                     return self.open_incoming(from, now);
                 }
-                State::Incoming { .. } | State::Peer => {}
+                State::Peer => return Inbound::Drop,
+                State::Incoming { .. } => {}
             }
         }
-        entry.last_heard = now;
-        Inbound::Quic(virtual_address(index))
+        let mut owner = index;
+        if let State::Dialled { answered, .. } = &mut entry.state {
+            *answered |= datagram.first().is_some_and(|first| first & LONG_HEADER != 0);
+            if !*answered {
+                owner = self.peer_at(from).unwrap_or(index);
+            }
+        }
+        self.entries.get_mut(&owner).expect("found above").last_heard = now;
+        Inbound::Quic(virtual_address(owner))
+    }
+
+    /// The newest authenticated peer that is or was at this address.
+    fn peer_at(&self, remote: SocketAddr) -> Option<u64> {
+        let peers =
+            self.entries.iter().filter(|(_, entry)| entry.state == State::Peer && entry.is_at(remote));
+        peers.map(|(index, _)| *index).max()
     }
 
     fn open_incoming(&mut self, remote: SocketAddr, now: Instant) -> Inbound {
         self.expire(now);
         let incoming = |(index, entry): (&u64, &Entry)| match entry.state {
             State::Incoming { since } => Some((since, *index)),
-            State::Dialled { .. } | State::DialledYielding { .. } | State::Peer => None,
+            State::Dialled { .. } | State::Peer => None,
         };
         let opening: Vec<_> = self.entries.iter().filter_map(incoming).collect();
         if opening.len() >= OPENING_MAX {
@@ -151,9 +170,7 @@ impl PathTable {
     /// the other side dials us at the same moment.
     pub fn dial(&mut self, remote: SocketAddr, yielding: bool, now: Instant) -> SocketAddr {
         self.expire(now);
-        let state =
-            if yielding { State::DialledYielding { since: now } } else { State::Dialled { since: now } };
-        self.insert(remote, state, now)
+        self.insert(remote, State::Dialled { since: now, yielding, answered: false }, now)
     }
 
     fn insert(&mut self, remote: SocketAddr, state: State, now: Instant) -> SocketAddr {

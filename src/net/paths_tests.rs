@@ -66,13 +66,34 @@ fn a_restarted_peer_gets_in_and_an_impostor_only_borrows_the_address() {
     let old = quic(table.inbound(remote(1), &first_flight(), start));
     table.promote(old);
     let soon = start + Duration::from_secs(1);
-    assert_eq!(table.inbound(remote(1), &first_flight(), soon), Inbound::Quic(old));
+    assert_eq!(table.inbound(remote(1), &first_flight(), soon), Inbound::Drop, "it is still heard");
     let later = soon + Duration::from_secs(2);
     let new = quic(table.inbound(remote(1), &first_flight(), later));
     assert_ne!(new, old);
     assert_eq!(table.inbound(remote(1), &[0x41; 60], later), Inbound::Quic(new));
     table.remove(new);
     assert_eq!(table.inbound(remote(1), &[0x41; 60], later), Inbound::Quic(old));
+}
+
+#[test]
+fn a_peer_dialled_anew_is_heard_on_its_old_connection_until_it_answers() {
+    let (mut table, start) = (PathTable::default(), Instant::now());
+    let old = quic(table.inbound(remote(1), &first_flight(), start));
+    table.promote(old);
+    let new = table.dial(remote(1), true, start + Duration::from_secs(3));
+    let now = start + Duration::from_secs(4);
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(old));
+    let theirs = quic(table.inbound(remote(1), &first_flight(), now));
+    table.remove(theirs);
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(old), "their dial came to nothing");
+    assert_eq!(table.inbound(remote(1), &[0xe0, 0, 0, 0, 1, 0, 0], now), Inbound::Quic(new));
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(new));
+    table.remove(old);
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(new));
+    let newer = table.dial(remote(1), true, now);
+    table.remove(new);
+    table.remove(newer);
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Drop, "nobody is left");
 }
 
 #[test]

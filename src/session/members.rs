@@ -81,7 +81,7 @@ impl Member {
         self.active.as_ref().map(|active| active.key)
     }
 
-    fn stop_dialling(&mut self) {
+    pub(super) fn stop_dialling(&mut self) {
         if let Some(dial) = self.dial.take() {
             dial.abort();
         }

@@ -65,7 +65,10 @@ impl Session {
             Some(since) if silence < SILENCE_IS_LOSS => {
                 member.away_since = None;
                 active.link.counters.set_quiet(false);
-                let (path, name) = (active.path, self.name_of(peer));
+                let path = active.path;
+                // A dial that goes on would give the member up when it comes to nothing.
+                member.stop_dialling();
+                let name = self.name_of(peer);
                 let ms = (now - since).as_millis() as u64;
                 self.emit(Event::Connected { peer: peer.to_string(), name, path, ms });
             }
