@@ -3,6 +3,7 @@
 
 #[path = "../support/lossy.rs"]
 mod lossy;
+#[allow(dead_code, reason = "each test crate needs another part of it")]
 #[path = "../support/process.rs"]
 mod process;
 #[path = "../support/score.rs"]

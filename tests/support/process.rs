@@ -55,28 +55,24 @@ impl Seat {
     }
 
     /// A speaker instead of the recording.
-    #[allow(dead_code, reason = "not every test crate needs each setting")]
     pub(crate) fn output(mut self, spec: impl Into<String>) -> Self {
         self.output = Some(spec.into());
         self
     }
 
     /// Another recording, for a member that comes back.
-    #[allow(dead_code, reason = "not every test crate needs each setting")]
     pub(crate) fn recording(mut self, name: &str) -> Self {
         self.recording = name.to_owned();
         self
     }
 
     /// Where it finds its sound system.
-    #[allow(dead_code, reason = "not every test crate needs each setting")]
     pub(crate) fn environment(mut self, name: &str, path: &Path) -> Self {
         self.environment.push((name.to_owned(), path.to_owned()));
         self
     }
 
     /// Enters, or lets enter, by this password.
-    #[allow(dead_code, reason = "not every test crate needs each setting")]
     pub(crate) fn password(mut self, words: &str) -> Self {
         let path = self.dir.join(format!("{}.psk", self.name));
         fs::write(&path, words).expect("the test's directory is writable");
@@ -161,7 +157,6 @@ impl Call {
     }
 
     /// The UDP port it listens on.
-    #[allow(dead_code, reason = "not every test crate needs it")]
     pub(crate) fn port(&mut self) -> u16 {
         let ready = self.wait_for("ready", |_| true, SOON);
         let port = ready["listen"].as_str().and_then(|address| address.rsplit(':').next()?.parse().ok());
@@ -248,7 +243,6 @@ impl Call {
     }
 
     /// Ends at once, as in a power cut.
-    #[allow(dead_code, reason = "not every test crate needs it")]
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("a child can be killed");
         self.child.wait().expect("a child can be waited for");
