@@ -76,68 +76,77 @@ const CALLS_MAX: usize = 3;
 #[test]
 fn speech_arrives_intact_and_soon_in_both_directions_at_once() {
     let _machine = alone();
-    let mut complaint = String::new();
-    for _ in 0..CALLS_MAX {
-        match clean_call() {
-            Ok(()) => return,
-            Err(what) => complaint = what,
-        }
-        println!("{complaint}");
-    }
-    panic!("{complaint}");
-}
-
-fn clean_call() -> Result<(), String> {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let of_ann = Speech::new(dir.path(), "of-ann", &["austen.wav", "arctic.wav"]);
-    let of_bob = Speech::new(dir.path(), "of-bob", &["arctic.wav", "austen.wav"]);
-    let mut ann = Seat::new(dir.path(), "ann").says(&of_ann.spoken).host();
-    let mut bob = Seat::new(dir.path(), "bob").says(&of_bob.spoken).join(ann.ticket());
-    connect(&mut ann, &mut bob);
-    thread::sleep(LEAD + of_ann.length + 2 * TAIL);
-
-    let concealed = [concealed_ms(&ann), concealed_ms(&bob)];
-    let spoken = [ann.sound_started("input"), bob.sound_started("input")];
-    let (ann_heard, bob_heard) = (ann.leave(), bob.leave());
-    let scores = [
-        of_ann.score("ann to bob", spoken[0], &bob_heard),
-        of_bob.score("bob to ann", spoken[1], &ann_heard),
-    ];
-    let good = |score: &Score| score.pesq_wb >= 4.0 && (10.0..150.0).contains(&score.lag_ms);
-    if concealed == [0, 0] && scores.iter().all(good) {
-        return Ok(());
-    }
-    Err(format!("made up {concealed:?} ms, heard {scores:?}"))
+    one_undisturbed(|| {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let [of_ann, of_bob] = dialogue(dir.path());
+        let ann = Seat::new(dir.path(), "ann").says(&of_ann.spoken).host();
+        let bob = Seat::new(dir.path(), "bob").says(&of_bob.spoken).join(ann.ticket());
+        let result = talk(ann, bob, &of_ann, &of_bob);
+        let good = |score: &Score| score.pesq_wb >= 4.0 && (10.0..150.0).contains(&score.lag_ms);
+        check(result.concealed_ms == [0, 0] && result.scores.iter().all(good), &result)
+    });
 }
 
 #[test]
 fn speech_stays_good_when_each_direction_loses_five_percent() {
     let _machine = alone();
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let of_ann = Speech::new(dir.path(), "of-ann", &["austen.wav", "arctic.wav"]);
-    let of_bob = Speech::new(dir.path(), "of-bob", &["arctic.wav", "austen.wav"]);
-    let mut ann = Seat::new(dir.path(), "ann").says(&of_ann.spoken).password("fifteen quiet llamas").host();
-    let path = LossyPath::start(ann.port(), 0.05, 7);
-    let bob = Seat::new(dir.path(), "bob").says(&of_bob.spoken).password("fifteen quiet llamas");
-    let mut bob = bob.join(&path.address().to_string());
+    one_undisturbed(|| {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let [of_ann, of_bob] = dialogue(dir.path());
+        let ann = Seat::new(dir.path(), "ann").says(&of_ann.spoken).password("fifteen quiet llamas");
+        let mut ann = ann.host();
+        let path = LossyPath::start(ann.port(), 0.05, 7);
+        let bob = Seat::new(dir.path(), "bob").says(&of_bob.spoken).password("fifteen quiet llamas");
+        let bob = bob.join(&path.address().to_string());
+        let result = talk(ann, bob, &of_ann, &of_bob);
+        println!("lost {:.1} %", path.lost() * 100.0);
+        assert!((0.03..0.07).contains(&path.lost()), "the path loses what it should: {}", path.lost());
+        // Without forward error correction one direction or the other is about 3.0, with it 3.7 to 4.
+        let good = |score: &Score| score.pesq_wb >= 3.4 && (10.0..200.0).contains(&score.lag_ms);
+        check(result.scores.iter().all(good), &result)
+    });
+}
+
+/// What came of a call: Ann's view or voice first, then Bob's.
+#[derive(Debug)]
+struct Talked {
+    concealed_ms: [u64; 2],
+    scores: [Score; 2],
+}
+
+/// The same two texts in opposite order, so that both speak at once all the time.
+fn dialogue(dir: &Path) -> [Speech; 2] {
+    [
+        Speech::new(dir, "of-ann", &["austen.wav", "arctic.wav"]),
+        Speech::new(dir, "of-bob", &["arctic.wav", "austen.wav"]),
+    ]
+}
+
+fn talk(mut ann: Call, mut bob: Call, of_ann: &Speech, of_bob: &Speech) -> Talked {
     connect(&mut ann, &mut bob);
     thread::sleep(LEAD + of_ann.length + 2 * TAIL);
-
-    println!(
-        "lost {:.1} %, concealed {} and {} ms",
-        path.lost() * 100.0,
-        concealed_ms(&ann),
-        concealed_ms(&bob)
-    );
-    assert!((0.03..0.07).contains(&path.lost()), "the path loses what it should: {}", path.lost());
+    let concealed_ms = [concealed_ms(&ann), concealed_ms(&bob)];
     let spoken = [ann.sound_started("input"), bob.sound_started("input")];
     let (ann_heard, bob_heard) = (ann.leave(), bob.leave());
     let scores = [
         of_ann.score("ann to bob", spoken[0], &bob_heard),
         of_bob.score("bob to ann", spoken[1], &ann_heard),
     ];
-    for score in scores {
-        assert!(score.pesq_wb >= 3.0, "{score:?}");
-        assert!((10.0..200.0).contains(&score.lag_ms), "{score:?}");
+    Talked { concealed_ms, scores }
+}
+
+fn check(good: bool, result: &Talked) -> Result<(), String> {
+    if good { Ok(()) } else { Err(format!("{result:?}")) }
+}
+
+fn one_undisturbed(call: impl Fn() -> Result<(), String>) {
+    let mut complaints = Vec::new();
+    for _ in 0..CALLS_MAX {
+        match call() {
+            Ok(()) => return,
+            Err(complaint) => complaints.push(complaint),
+        }
+        println!("disturbed: {complaints:?}");
     }
+    panic!("none of {CALLS_MAX} calls was good: {complaints:#?}");
 }
