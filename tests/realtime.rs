@@ -87,7 +87,7 @@ struct Call {
 
 impl Call {
     fn new() -> Self {
-        let (engine, control) = engine(4).expect("Opus starts");
+        let (engine, control) = engine(4, None).expect("Opus starts");
         Self {
             engine,
             control,
@@ -121,7 +121,7 @@ fn no_tick_allocates_or_frees_whatever_happens_in_the_call() {
     for n in 0..8_000_usize {
         // Everything the session ever asks of the engine, at times that fall together in many ways.
         match n % 400 {
-            0 if peers.len() < 6 => peers.push(call.control.add_peer().expect("a decoder")),
+            0 if peers.len() < 6 => peers.push(call.control.add_peer("x").expect("a decoder")),
             100 => call.control.set_muted(n % 1600 == 100),
             150 => peers.iter().for_each(|peer| call.control.set_gain(peer.key, (n % 7) as f32 / 4.0)),
             200 => call.control.set_deafened(n % 1600 == 200),
@@ -162,7 +162,7 @@ fn no_tick_allocates_or_frees_whatever_happens_in_the_call() {
 fn the_devices_ends_neither_allocate_nor_free_in_a_tick() {
     let (system, mut microphone, mut speaker) =
         AudioSystem::start(DeviceSpec::Tone { hz: 440.0 }, DeviceSpec::Null, |_| {}).expect("simulated");
-    let (mut engine, _control) = engine(4).expect("Opus starts");
+    let (mut engine, _control) = engine(4, None).expect("Opus starts");
     let (mut frames, mut counted, start) = (0, 0, Instant::now());
     while start.elapsed() < Duration::from_millis(500) {
         let before = COUNT.with(Cell::get);
@@ -186,9 +186,9 @@ fn a_stalled_network_does_not_stall_sound() {
     let (system, microphone, speaker) =
         AudioSystem::start(DeviceSpec::Tone { hz: 440.0 }, output, |_| {}).expect("simulated devices");
     let started = Instant::now();
-    let (engine, mut control) = engine(4).expect("Opus starts");
+    let (engine, mut control) = engine(4, None).expect("Opus starts");
     let (frames, mut heard) = broadcast::channel(8);
-    let mut port = control.add_peer().expect("a decoder");
+    let mut port = control.add_peer("x").expect("a decoder");
     let voice =
         VoiceThread::start(engine, microphone, speaker, started, frames.clone()).expect("a thread starts");
     let counters = system.counters();

@@ -42,11 +42,10 @@ pub(crate) fn score(reference: &Path, received: &Path) -> Score {
 
 /// The interpreter that has the packages of `tests/speech/requirements.txt`; `make test` prepares it.
 fn python() -> PathBuf {
-    if let Some(python) = ["ROUNDTABLE_PYTHON", "SPEECH_PYTHON"].into_iter().find_map(std::env::var_os) {
+    if let Some(python) = std::env::var_os("SPEECH_PYTHON") {
         return python.into();
     }
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
-    let prepared = ["test-venv", "speech-venv"].map(|venv| target.join(venv).join("bin/python"));
-    let found = prepared.into_iter().find(|python| python.exists());
-    found.expect("no Python to score speech with: run `make test`, or set ROUNDTABLE_PYTHON")
+    let prepared = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/speech-venv/bin/python");
+    assert!(prepared.exists(), "no Python to score speech with: run `make test`, or set SPEECH_PYTHON");
+    prepared
 }

@@ -21,8 +21,8 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
 /// Less would leave nothing to judge.
 const SECONDS_MIN: u32 = 5;
 
-const ADA_SAYS: &[u8] = include_bytes!("../../../tests/speech/first.wav");
-const BOB_SAYS: &[u8] = include_bytes!("../../../tests/speech/second.wav");
+const ADA_SAYS: &[u8] = include_bytes!("../../../tests/speech/austen.wav");
+const BOB_SAYS: &[u8] = include_bytes!("../../../tests/speech/arctic.wav");
 
 pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let seconds = args.seconds.max(SECONDS_MIN);
