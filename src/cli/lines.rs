@@ -40,7 +40,7 @@ impl LineView {
                         "Send this line to your friends:\n\nroundtable join {ticket}\n\n\
                          Listening on {listen}. Type help for commands, leave to end."
                     ),
-                    None => "Type help for commands, leave to end.".into(),
+                    None => "Joining. Type help for commands, leave to end.".into(),
                 })
             }
             Event::Audio { direction, device, rate, buffer_frames, .. } => {

@@ -137,7 +137,10 @@ impl Session {
                 biased;
                 command = commands.recv(), if commanded => match command {
                     Some(Command::Leave) => break "left".to_string(),
-                    Some(command) => session.on_command(command),
+                    Some(command) => {
+                        session.on_command(command);
+                        session.publish(tokio::time::Instant::now());
+                    }
                     None => commanded = false,
                 },
                 Some((link, event)) = link_reported.recv() => session.on_link_event(link, event),

@@ -162,7 +162,7 @@ impl Session {
         }
     }
 
-    fn publish(&self, now: Instant) {
+    pub(super) fn publish(&self, now: Instant) {
         let views = self.members.iter().map(|(id, member)| MemberView {
             id: *id,
             name: self.name_of(*id),
