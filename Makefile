@@ -1,0 +1,52 @@
+# Roundtable's front door. `make help` lists what there is.
+
+# Where rustup puts cargo: found also in the shell that was open before cargo was installed.
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+# Through `env`, because the make that macOS ships looks programs up in the PATH it was started with.
+CARGO := env cargo
+
+VENV := target/speech-venv
+# Tests that score recordings run tests/speech/score.py with this interpreter.
+export SPEECH_PYTHON := $(CURDIR)/$(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: ## Install what is missing, build, and hold a call between two ends on this machine
+	@sh scripts/setup.sh build
+	@echo "Building roundtable (some minutes the first time) ..." && $(CARGO) build --locked --profile demo --bin roundtable
+	@$(CARGO) run --quiet --locked --profile demo --bin roundtable -- demo
+
+.PHONY: test
+test: ## Install what is missing and run every test
+	@sh scripts/setup.sh test
+	@$(MAKE) --no-print-directory $(VENV)/ready
+	@$(SPEECH_PYTHON) -m unittest discover --start-directory tests/speech
+	@$(CARGO) test --locked --workspace --no-fail-fast
+	@$(CARGO) test --locked --manifest-path fuzz/Cargo.toml
+	@$(CARGO) check --locked --manifest-path fuzz/Cargo.toml --features libfuzzer --bins
+
+# The scoring's Python packages, in a place of their own. PESQ is compiled here, so this takes a while once.
+$(VENV)/ready: tests/speech/requirements.txt
+	@echo "Preparing the Python packages that score speech ..." && rm -rf $(VENV) && python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $< && touch $@
+
+.PHONY: lint
+lint: ## Formatting, clippy, documentation, and licences where cargo-deny is installed
+	@$(CARGO) fmt --all --check && $(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	@$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	@RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check licenses bans; else \
+	    echo "cargo-deny is not installed: licences are checked by 'make test' (tests/licences.rs) only"; fi
+
+.PHONY: watch
+watch: ## Check the code each time a file is saved (uses bacon where it is installed)
+	@if command -v bacon >/dev/null; then exec bacon; fi; \
+	echo "'cargo install --locked bacon' brings a nicer view; checking after each change, Ctrl-C ends."; \
+	mkdir -p target; while :; do touch target/.watched; cargo check --workspace --all-targets; \
+	    until [ -n "$$(find Cargo.toml src protocol netsim tests -name '*.rs' -newer target/.watched)" ]; do sleep 1; done; done
