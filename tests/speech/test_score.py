@@ -92,10 +92,17 @@ class Score(unittest.TestCase):
         self.assertAlmostEqual(result["segments"][8]["lag_ms"], 250, delta=1)
 
     def test_a_slower_clock_shows_as_drift(self):
-        slower = resample(self.voice, round(len(self.voice) * 1.001))
+        slower = resample(self.voice, round(len(self.voice) * 1.0003))
         result = self.run_on(self.after(0.2, slower))
-        self.assertAlmostEqual(result["drift_ms"], 6.5, delta=1)  # 0.1 % of two thirds of 9.74 s
-        self.assertAlmostEqual(result["lag_ms"], 205, delta=2)
+        self.assertAlmostEqual(result["drift_ms"], 1.95, delta=0.4)  # 0.03 % of two thirds of 9.74 s
+
+    def test_a_lag_that_wanders_too_far_for_the_whole_to_match_is_found_by_the_second(self):
+        seconds = [self.voice[at : at + 16_000] for at in range(0, len(self.voice), 16_000)]
+        wandering = np.concatenate([np.concatenate([second, np.zeros(208)]) for second in seconds])  # 13 ms each
+        result = self.run_on(self.after(0.2, wandering))
+        self.assertAlmostEqual(result["lag_ms"], 252, delta=20)
+        self.assertAlmostEqual(result["segments"][1]["lag_ms"], 213, delta=1)
+        self.assertAlmostEqual(result["segments"][8]["lag_ms"], 304, delta=1)
 
     def test_level_and_clipping_are_told(self):
         self.assertAlmostEqual(self.run_on(self.after(0.1, self.voice / 2))["level_db"], -6.02, delta=0.1)
