@@ -55,7 +55,7 @@ async fn packet_cost(both_ways: bool) -> f64 {
     let to = b.local_addr().expect("an address");
     let accepting = async { b.accept().await.expect("a call").accept().expect("a handshake").await };
     let (out, back) = tokio::join!(a.dial(to, false), accepting);
-    let (out, back) = (out.expect("dialled"), back.expect("accepted"));
+    let (out, back) = (out.expect("dialled").keep(), back.expect("accepted"));
     let marks = Marks { ticks: 8, talkspurt_start: false, talkspurt_end: false };
     let mut packet = Vec::new();
     VoicePacket::new(1, 2, marks, &[0; OPUS_BYTES]).encode(&mut packet);

@@ -64,7 +64,7 @@ fn splice(host: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
     let task = tokio::spawn(async move {
         while let Some(incoming) = attacker.accept().await {
             let near = incoming.await.expect("the joiner takes anybody's certificate");
-            let far = attacker.dial(host, false).await.expect("the host answers everybody");
+            let far = attacker.dial(host, false).await.expect("the host answers everybody").keep();
             tokio::spawn(pump_datagrams(near.clone(), far.clone()));
             tokio::spawn(pump_datagrams(far.clone(), near.clone()));
             let (near_send, near_receive) = near.accept_bi().await.expect("the joiner opens a stream");
@@ -227,7 +227,7 @@ async fn without_the_exporter_the_splice_would_go_unnoticed() {
         assert_eq!(&voice[..], b"voice");
     });
 
-    let connection = joiner_node.dial(there, false).await.expect("the attacker answers");
+    let connection = joiner_node.dial(there, false).await.expect("the attacker answers").keep();
     let (mut send, mut receive) = connection.open_bi().await.expect("a stream is taken");
     let local = Local { identity: &joiner, name: "Joiner", exporter: [0; 32], seed: [6; 32] };
     let expected = ExpectedPeer::Exactly(host_id);

@@ -59,7 +59,7 @@ async fn a_switch_of_paths_in_mid_stream_loses_no_datagram() {
         let callee = callee.clone();
         async move { callee.accept().await.expect("the node runs").await.expect("QUIC is set up") }
     });
-    let outgoing = caller.dial(first_there, false).await.expect("the other answers");
+    let outgoing = caller.dial(first_there, false).await.expect("the other answers").keep();
     let incoming = accepting.await.expect("accepting does not panic");
     let (caller_peer, callee_peer) = (outgoing.remote_address(), incoming.remote_address());
     let remote = |node: &Node, peer| node.socket().paths().outbound(peer).expect("the peer has a path");
@@ -115,7 +115,7 @@ async fn of_two_dials_at_once_exactly_one_connection_remains_on_each_side() {
             async move { node.dial(there, true).await }
         });
         let dialled = timeout(patience, insisting.dial(address(&yielding), false)).await;
-        let dialled = dialled.expect("the one that insists is answered").expect("and connected");
+        let dialled = dialled.expect("the one that insists is answered").expect("and connected").keep();
         let accepted = timeout(patience, at_yielding).await.expect("the dial arrived");
         let accepted = accepted.expect("accepting does not panic").expect("QUIC is set up");
         talk(&dialled, &accepted).await;

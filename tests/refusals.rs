@@ -189,7 +189,7 @@ fn a_hello_of_another_version_is_answered_with_the_reason() {
     let reply = runtime.block_on(async {
         let node = node();
         let address: SocketAddr = address.parse().unwrap();
-        let connection = node.dial(address, false).await.unwrap();
+        let connection = node.dial(address, false).await.unwrap().keep();
         let (mut send, mut receive) = connection.open_bi().await.unwrap();
         // Hello: versions 2 to 9, mode "password".
         send.write_all(&encode_frame(&[0x01, 2, 9, 1])).await.unwrap();

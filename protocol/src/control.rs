@@ -17,7 +17,7 @@ use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
 
 /// What the member that let a newcomer in tells it first.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Welcome {
     /// Number of the group's current secret.
@@ -35,6 +35,15 @@ pub struct Welcome {
     /// Which group this is.
     #[n(4)]
     pub group: ByteArray<16>,
+}
+
+impl std::fmt::Debug for Welcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Welcome")
+            .field("epoch", &self.epoch)
+            .field("members", &self.members)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One member as others describe it.

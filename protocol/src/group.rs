@@ -7,7 +7,7 @@
 use crate::control::{Grant, Member};
 use crate::id::PeerId;
 use crate::invite::{TicketId, TicketSecret};
-use crate::limits::{CANDIDATES_MAX, GRANTS_MAX, MEMBERS_MAX};
+use crate::limits::{CANDIDATES_MAX, DESCRIBED_ADDRESSES_MAX, GRANTS_MAX, MEMBERS_MAX};
 use crate::name::DisplayName;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -108,7 +108,16 @@ impl Roster {
         }
     }
 
-    /// Remembers a ticket. Beyond [`GRANTS_MAX`] the one that expires first is forgotten.
+    /// Remembers a ticket that another member minted, valid until `latest` at most. What is known stays as it
+    /// is, and when [`GRANTS_MAX`] are known no more are taken: nobody can void the tickets of others.
+    pub fn learn_grant(&mut self, mut grant: Grant, latest: u64) {
+        if self.grants.len() < GRANTS_MAX {
+            grant.expiry = grant.expiry.min(latest);
+            self.grants.entry(*grant.ticket).or_insert(grant);
+        }
+    }
+
+    /// Remembers a ticket of our own. Beyond [`GRANTS_MAX`] the one that expires first is forgotten.
     pub fn grant(&mut self, grant: Grant) {
         self.grants.insert(*grant.ticket, grant);
         while self.grants.len() > GRANTS_MAX {
@@ -148,11 +157,16 @@ pub fn describe(id: PeerId, record: &MemberRecord) -> Member {
     Member {
         id: id.0.into(),
         name: record.name.to_string(),
-        addresses: record.addresses.iter().map(ToString::to_string).collect(),
+        addresses: describe_addresses(&record.addresses),
     }
 }
 
-/// Those texts that can be addresses of a member: parsed, and not unspecified, multicast or port 0. Anything
+/// Addresses as text for the wire, the best few.
+pub fn describe_addresses(addresses: &[SocketAddr]) -> Vec<String> {
+    addresses.iter().take(DESCRIBED_ADDRESSES_MAX).map(ToString::to_string).collect()
+}
+
+/// Those texts that can be addresses of a member: parsed, and not unspecified, multicast, scoped or port 0. Anything
 /// else is skipped.
 pub fn usable_addresses(texts: &[String]) -> Vec<SocketAddr> {
     let parsed = texts.iter().filter_map(|text| text.parse().ok());
@@ -161,16 +175,18 @@ pub fn usable_addresses(texts: &[String]) -> Vec<SocketAddr> {
 
 fn is_usable(address: &SocketAddr) -> bool {
     let ip = address.ip();
-    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast()
+    // A scope means nothing on another machine.
+    let scoped = matches!(address, SocketAddr::V6(v6) if v6.scope_id() != 0);
+    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !scoped
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Added, FindError, GrantState, Roster, usable_addresses};
-    use crate::control::Grant;
+    use crate::control::{Grant, Message, Welcome};
     use crate::id::PeerId;
     use crate::invite::{TicketId, TicketSecret};
-    use crate::limits::{GRANTS_MAX, MEMBERS_MAX};
+    use crate::limits::{CONTROL_MESSAGE_BYTES_MAX, GRANTS_MAX, MEMBERS_MAX};
 
     fn peer(n: u8) -> PeerId {
         PeerId([n; 32])
@@ -203,6 +219,43 @@ mod tests {
         let addresses = ["0.0.0.0:1", "224.0.0.1:5", "10.0.0.1:0", "nonsense", "10.0.0.1:4700"];
         let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
         assert_eq!(usable_addresses(&texts), ["10.0.0.1:4700".parse().expect("an address")]);
+    }
+
+    #[test]
+    fn others_can_neither_void_nor_prolong_a_ticket() {
+        let mut roster = Roster::default();
+        let grant = |n: u64, secret, expiry| Grant {
+            ticket: n.to_be_bytes().into(),
+            secret: [secret; 16].into(),
+            expiry,
+        };
+        roster.grant(grant(0, 7, 100));
+        for n in 0..2 * GRANTS_MAX as u64 {
+            roster.learn_grant(grant(n, 9, u64::MAX), 200);
+        }
+        let valid = GrantState::Valid(TicketSecret::from_bytes([7; 16]));
+        assert_eq!(roster.grant_state(TicketId(0u64.to_be_bytes()), 50), valid);
+        assert_eq!(roster.grant_state(TicketId(0u64.to_be_bytes()), 150), GrantState::Expired);
+        assert_eq!(roster.grant_state(TicketId(1u64.to_be_bytes()), 250), GrantState::Expired);
+        assert_eq!(roster.grants().len(), GRANTS_MAX);
+    }
+
+    #[test]
+    fn a_full_group_fits_into_a_welcome() {
+        let mut roster = Roster::default();
+        let address = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".parse().expect("an address");
+        for n in 1..MEMBERS_MAX as u8 {
+            roster.add(peer(n), &"\u{1f600}".repeat(40), &[address; 16]);
+            roster.grant(Grant {
+                ticket: u64::from(n).to_be_bytes().into(),
+                secret: [7; 16].into(),
+                expiry: u64::MAX,
+            });
+        }
+        let members = roster.iter().map(|(id, record)| super::describe(id, record)).collect();
+        let (grants, secret, group) = (roster.grants(), [9; 32].into(), [1; 16].into());
+        let welcome = Welcome { epoch: u64::MAX, epoch_secret: secret, members, grants, group };
+        assert!(Message::Welcome(welcome).encode().len() < CONTROL_MESSAGE_BYTES_MAX);
     }
 
     #[test]

@@ -22,8 +22,12 @@ pub const REDUNDANT_FRAMES_MAX: usize = 4;
 /// Frames a jitter buffer holds. At 10 ms frames this is over a second; beyond it the oldest is dropped.
 pub const JITTER_FRAMES_MAX: usize = 128;
 
-/// Bytes of one control message. A longer one closes the connection that sent it.
-pub const CONTROL_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of one control message: a welcome to a full group, with the longest names and addresses, has 40 KiB. A
+/// longer one closes the connection that sent it.
+pub const CONTROL_MESSAGE_BYTES_MAX: usize = 48 * 1024;
+
+/// Addresses by which a member is described to others, of the [`CANDIDATES_MAX`] it may have told.
+pub const DESCRIBED_ADDRESSES_MAX: usize = 6;
 
 /// Bytes of one handshake message: the largest is a Noise message with a signed identity. A longer one
 /// fails the handshake.

@@ -1,7 +1,7 @@
 //! Drives the Noise handshake over a connection's first stream.
 
-use super::link::{Authenticated, close};
-use super::node::Node;
+use super::link::Authenticated;
+use super::node::{Dialled, Node, close, why_ended};
 use minicbor::{Decode, Encode};
 use protocol::control::MessageReader;
 use protocol::id::GroupId;
@@ -12,7 +12,9 @@ use protocol::noise::{
     InitiatorEvent, Local, Mode, Newcomer, RefuseReason, Responder, ResponderEvent, Secret,
     StretchedPassword, encode_frame, frame_bytes, stretch_password,
 };
-use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
+use quinn::{
+    Connection, ConnectionError, Incoming, ReadError, ReadExactError, RecvStream, SendStream, VarInt,
+};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,21 +70,26 @@ pub enum HandshakeFailure {
     Broken(String),
 }
 
+fn ended(error: &ConnectionError) -> HandshakeFailure {
+    HandshakeFailure::Broken(why_ended(error))
+}
+
 fn broken(error: impl ToString) -> HandshakeFailure {
     HandshakeFailure::Broken(error.to_string())
 }
 
 /// Enters over a connection that we opened.
 pub async fn initiate(
-    connection: Connection,
+    dialled: Dialled,
     myself: &Myself,
     credential: Credential,
     expected: ExpectedPeer,
     password: Password,
     started: Instant,
 ) -> Result<(Authenticated, Mode), HandshakeFailure> {
+    let connection = dialled.connection().clone();
     let run = async {
-        let (mut send, mut receive) = connection.open_bi().await.map_err(broken)?;
+        let (mut send, mut receive) = connection.open_bi().await.map_err(|error| ended(&error))?;
         let outcome =
             initiator(&connection, &mut send, &mut receive, myself, credential, expected, password).await;
         outcome.map(|established| (established, send, receive))
@@ -90,7 +97,7 @@ pub async fn initiate(
     match timeout(HANDSHAKE_DEADLINE, run).await {
         Ok(Ok((established, send, receive))) => {
             let mode = established.mode;
-            Ok((authenticated(established, connection, send, receive, true, started), mode))
+            Ok((authenticated(established, dialled.keep(), send, receive, true, started), mode))
         }
         Ok(Err(failure)) => {
             refuse(connection, &failure).await;
@@ -126,10 +133,10 @@ async fn respond_at(
     started: Instant,
 ) -> Result<(Authenticated, Mode), HandshakeFailure> {
     let deadline = started + HANDSHAKE_DEADLINE;
-    let connecting = incoming.accept().map_err(broken)?;
-    let connection = within(deadline, async { connecting.await.map_err(broken) }).await?;
+    let connecting = incoming.accept().map_err(|error| ended(&error))?;
+    let connection = within(deadline, async { connecting.await.map_err(|error| ended(&error)) }).await?;
     let run = async {
-        let (mut send, mut receive) = connection.accept_bi().await.map_err(broken)?;
+        let (mut send, mut receive) = connection.accept_bi().await.map_err(|error| ended(&error))?;
         let outcome = responder(&connection, &mut send, &mut receive, myself, doors).await;
         outcome.map(|established| (established, send, receive))
     };
@@ -207,7 +214,7 @@ async fn initiator(
     let mut machine = Initiator::new(&local(connection, myself)?, credential, expected, &payload);
     loop {
         if let Some(message) = machine.poll_transmit() {
-            send.write_all(&encode_frame(&message)).await.map_err(broken)?;
+            send.write_all(&encode_frame(&message)).await.map_err(|_| broken("the other side hung up"))?;
         }
         match machine.poll_event() {
             Some(InitiatorEvent::NeedPassword { group }) => {
@@ -234,7 +241,7 @@ async fn responder(
     let mut machine = Responder::new(&local(connection, myself)?, doors.group());
     loop {
         if let Some(message) = machine.poll_transmit() {
-            send.write_all(&encode_frame(&message)).await.map_err(broken)?;
+            send.write_all(&encode_frame(&message)).await.map_err(|_| broken("the other side hung up"))?;
         }
         match machine.poll_event() {
             Some(ResponderEvent::NeedSecret(mode)) => {
@@ -269,11 +276,21 @@ async fn stretch(password: &Password, group: GroupId) -> Result<StretchedPasswor
 
 async fn read_message(receive: &mut RecvStream) -> Result<Vec<u8>, HandshakeFailure> {
     let mut header = [0; FRAME_HEADER_BYTES];
-    receive.read_exact(&mut header).await.map_err(broken)?;
+    receive.read_exact(&mut header).await.map_err(stream_ended)?;
     let length = frame_bytes(header).map_err(broken)?;
     let mut message = vec![0; length];
-    receive.read_exact(&mut message).await.map_err(broken)?;
+    receive.read_exact(&mut message).await.map_err(stream_ended)?;
     Ok(message)
+}
+
+/// What the other side wrote about the end is not fit to be shown.
+fn stream_ended(error: ReadExactError) -> HandshakeFailure {
+    match error {
+        ReadExactError::ReadError(ReadError::ConnectionLost(error)) => ended(&error),
+        ReadExactError::ReadError(_) | ReadExactError::FinishedEarly(_) => {
+            broken("the other side ended the stream")
+        }
+    }
 }
 
 /// What the application adds to the handshake: where we may be reached, as a CBOR map.

@@ -1,5 +1,6 @@
 //! One authenticated connection: voice both ways in datagrams, control messages on its stream.
 
+use super::node::{close, why_ended};
 use bytes::Bytes;
 use protocol::control::{Message, MessageReader};
 use protocol::id::PeerId;
@@ -21,20 +22,6 @@ const CONTROL_QUEUE: usize = 128;
 /// too little to fill the congestion window.
 const PROBE_INTERVAL: Duration = Duration::from_millis(400);
 
-/// Application error codes of QUIC's CONNECTION_CLOSE.
-pub mod close {
-    /// The member left the group.
-    pub const LEFT: u32 = 0;
-    /// A newer connection to the same member took over.
-    pub const REPLACED: u32 = 1;
-    /// The handshake failed; the reason went over the stream.
-    pub const REFUSED: u32 = 2;
-    /// The peer broke the protocol.
-    pub const PROTOCOL: u32 = 3;
-    /// The member stayed away too long.
-    pub const GONE: u32 = 4;
-}
-
 /// Names one connection among all that a member may have had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
@@ -55,6 +42,8 @@ pub enum Closed {
     Left,
     /// The other side has a newer connection to us.
     Replaced,
+    /// The other side gave us up for lost.
+    Gone,
     /// Anything else, in words.
     Broken(String),
 }
@@ -272,6 +261,30 @@ async fn write_control(connection: Connection, mut send: SendStream, mut outgoin
     connection.closed().await;
 }
 
+/// How many control messages a member may send: a token bucket. A person's commands and the introductions of
+/// a full group fit with room to spare.
+struct Budget {
+    tokens: f64,
+    at: tokio::time::Instant,
+}
+
+impl Budget {
+    const BURST: f64 = 256.0;
+    const PER_SECOND: f64 = 32.0;
+
+    fn new() -> Self {
+        Self { tokens: Self::BURST, at: tokio::time::Instant::now() }
+    }
+
+    fn take(&mut self) -> bool {
+        let now = tokio::time::Instant::now();
+        let earned = (now - self.at).as_secs_f64() * Self::PER_SECOND;
+        self.at = now;
+        self.tokens = (self.tokens + earned).min(Self::BURST) - 1.0;
+        self.tokens >= 0.0
+    }
+}
+
 async fn read_control(
     id: LinkId,
     connection: Connection,
@@ -280,8 +293,15 @@ async fn read_control(
     events: mpsc::Sender<(LinkId, LinkEvent)>,
 ) {
     let mut chunk = [0; 4096];
+    let mut budget = Budget::new();
     loop {
         match reader.next_message() {
+            Ok(Some(_)) if !budget.take() => {
+                connection.close(VarInt::from_u32(close::PROTOCOL), b"too many control messages");
+                let broken = Closed::Broken("it sent too many control messages".into());
+                let _ = events.send((id, LinkEvent::Closed(broken))).await;
+                return;
+            }
             Ok(Some(message)) => {
                 if events.send((id, LinkEvent::Message(message))).await.is_err() {
                     return;
@@ -302,22 +322,19 @@ async fn read_control(
             Ok(None) | Err(_) => break,
         }
     }
-    let closed = closed(connection.closed().await);
+    let closed = closed(&connection.closed().await);
     let _ = events.send((id, LinkEvent::Closed(closed))).await;
 }
 
-fn closed(error: ConnectionError) -> Closed {
-    match error {
-        ConnectionError::ApplicationClosed(close) if close.error_code == VarInt::from_u32(close::LEFT) => {
-            Closed::Left
-        }
-        ConnectionError::ApplicationClosed(close)
-            if close.error_code == VarInt::from_u32(close::REPLACED) =>
-        {
-            Closed::Replaced
-        }
-        ConnectionError::LocallyClosed => Closed::Broken("closed here".into()),
-        ConnectionError::TimedOut => Closed::Broken("nothing heard for a minute".into()),
-        other => Closed::Broken(other.to_string()),
+fn closed(error: &ConnectionError) -> Closed {
+    let code = match error {
+        ConnectionError::ApplicationClosed(close) => u32::try_from(close.error_code.into_inner()).ok(),
+        _ => None,
+    };
+    match code {
+        Some(close::LEFT) => Closed::Left,
+        Some(close::REPLACED) => Closed::Replaced,
+        Some(close::GONE) => Closed::Gone,
+        Some(_) | None => Closed::Broken(why_ended(error)),
     }
 }

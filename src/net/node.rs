@@ -5,8 +5,8 @@ use super::socket::{PathSocket, StunDatagram};
 use super::tls::{self, SERVER_NAME};
 use super::udp::Udp;
 use quinn::{
-    ClientConfig, ConnectError, Connection, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig,
-    IdleTimeout, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt,
+    ClientConfig, ConnectError, Connection, ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint,
+    EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
 use std::io;
 use std::net::SocketAddr;
@@ -37,6 +37,42 @@ const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 /// Connections that may wait to be accepted, and the bytes they may hold meanwhile.
 const INCOMING_MAX: usize = 32;
 const INCOMING_BUFFER_BYTES: u64 = 16 * 1024;
+
+/// A connection that ends keeps its path for this long.
+pub const FAREWELL: Duration = Duration::from_millis(200);
+
+/// Application error codes of QUIC's CONNECTION_CLOSE. 0 is left out: QUIC sends it for a connection that was
+/// dropped without a word, and that must mean nothing.
+pub mod close {
+    /// The member left the group.
+    pub const LEFT: u32 = 1;
+    /// A newer connection to the same member took over.
+    pub const REPLACED: u32 = 2;
+    /// The handshake failed; the reason went over the stream.
+    pub const REFUSED: u32 = 3;
+    /// The peer broke the protocol.
+    pub const PROTOCOL: u32 = 4;
+    /// The member stayed away too long.
+    pub const GONE: u32 = 5;
+}
+
+/// Why a connection ended, in our own words: what the other side wrote about it is not fit to be shown.
+pub fn why_ended(error: &ConnectionError) -> String {
+    match error {
+        ConnectionError::ApplicationClosed(close) => {
+            format!("the other side closed it (code {})", close.error_code)
+        }
+        ConnectionError::ConnectionClosed(close) => {
+            format!("the other side closed it ({})", close.error_code)
+        }
+        ConnectionError::LocallyClosed => "it was closed here".into(),
+        ConnectionError::TimedOut => "no answer".into(),
+        ConnectionError::Reset
+        | ConnectionError::VersionMismatch
+        | ConnectionError::TransportError(_)
+        | ConnectionError::CidsExhausted => error.to_string(),
+    }
+}
 
 /// An endpoint that dials and accepts.
 #[derive(Debug, Clone)]
@@ -80,12 +116,11 @@ impl Node {
 
     /// Opens a connection to a real address. `yielding`: give way when that address dials us at the same
     /// moment.
-    pub async fn dial(&self, remote: SocketAddr, yielding: bool) -> Result<Connection, DialError> {
+    pub async fn dial(&self, remote: SocketAddr, yielding: bool) -> Result<Dialled, DialError> {
         let address = self.socket.paths().dial(remote, yielding, Instant::now());
-        let opening = Opening { socket: &self.socket, address };
+        let path = Opening { socket: self.socket.clone(), address, kept: false };
         let connection = self.endpoint.connect(address, SERVER_NAME)?.await?;
-        std::mem::forget(opening);
-        Ok(connection)
+        Ok(Dialled { connection, path })
     }
 
     /// The next connection somebody opens to us; `None` when the endpoint is closed.
@@ -105,20 +140,53 @@ impl Node {
 
     /// Says goodbye on all connections and waits until the others were told, a quarter of a second at most.
     pub async fn close(&self) {
-        self.endpoint.close(VarInt::from_u32(0), b"left");
+        self.endpoint.close(VarInt::from_u32(close::LEFT), b"left");
         let _ = tokio::time::timeout(Duration::from_millis(250), self.endpoint.wait_idle()).await;
     }
 }
 
-/// A dial's path, forgotten unless a connection comes of it; also when the dial is given up halfway.
-struct Opening<'a> {
-    socket: &'a PathSocket,
-    address: SocketAddr,
+/// A connection we opened. Dropping it gives it up, and its path with it.
+#[derive(Debug)]
+pub struct Dialled {
+    connection: Connection,
+    path: Opening,
 }
 
-impl Drop for Opening<'_> {
+impl Dialled {
+    /// The connection, for as long as it is not decided what becomes of it.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The connection, to stay.
+    pub fn keep(mut self) -> Connection {
+        self.path.kept = true;
+        self.connection.clone()
+    }
+}
+
+/// A dial's path, forgotten unless it is kept; also when the dial is given up halfway.
+#[derive(Debug)]
+struct Opening {
+    socket: Arc<PathSocket>,
+    address: SocketAddr,
+    kept: bool,
+}
+
+impl Drop for Opening {
     fn drop(&mut self) {
-        self.socket.paths().remove(self.address);
+        if self.kept {
+            return;
+        }
+        let (socket, address) = (self.socket.clone(), self.address);
+        match tokio::runtime::Handle::try_current() {
+            // The farewell has to leave before its address is forgotten.
+            Ok(runtime) => drop(runtime.spawn(async move {
+                tokio::time::sleep(FAREWELL).await;
+                socket.paths().remove(address);
+            })),
+            Err(_) => socket.paths().remove(address),
+        }
     }
 }
 
@@ -130,8 +198,8 @@ pub enum DialError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The other side did not answer, or not as QUIC.
-    #[error(transparent)]
-    Connection(#[from] quinn::ConnectionError),
+    #[error("{}", why_ended(.0))]
+    Connection(#[from] ConnectionError),
 }
 
 fn transport() -> TransportConfig {

@@ -3,6 +3,7 @@
 //! Shared between the session, which changes it, and the handshakes under way, which ask it. Locks are held
 //! for a look-up only.
 
+use super::command::TICKET_LIFETIME;
 use crate::net::handshake::Doorkeeper;
 use protocol::control::{Grant, Welcome};
 use protocol::group::{GrantState, Roster};
@@ -44,9 +45,7 @@ impl Doors {
     /// The group that a welcome describes, its sender included in the roster.
     pub fn join(group: GroupId, me: PeerId, welcome: &Welcome) -> Self {
         let doors = Self::new(group, me, welcome.epoch, *welcome.epoch_secret);
-        for grant in &welcome.grants {
-            doors.roster(|roster| roster.grant(grant.clone()));
-        }
+        doors.learn_grants(welcome.grants.clone());
         doors
     }
 
@@ -69,6 +68,15 @@ impl Doors {
     /// Looks at or changes the roster.
     pub fn roster<T>(&self, work: impl FnOnce(&mut Roster) -> T) -> T {
         work(&mut self.lock().roster)
+    }
+
+    /// Takes over tickets that another member tells of.
+    pub fn learn_grants(&self, grants: Vec<Grant>) {
+        let latest = now_unix() + TICKET_LIFETIME.as_secs();
+        let mut inner = self.lock();
+        for grant in grants {
+            inner.roster.learn_grant(grant, latest);
+        }
     }
 
     /// Lets people in by password from now on.

@@ -3,18 +3,20 @@
 use super::Surroundings;
 use super::doors::{Doors, now_unix};
 use crate::net::handshake::{self, HandshakeFailure, Password};
-use crate::net::link::{Authenticated, close};
+use crate::net::link::Authenticated;
+use crate::net::node::{Dialled, close};
 use protocol::control::{Message, Welcome};
+use protocol::id::GroupId;
 use protocol::invite::{Expired, Ticket};
 use protocol::limits::HANDSHAKE_DEADLINE;
 use protocol::noise::Mode;
 use protocol::noise::{Credential, ExpectedPeer, HandshakeError, RefuseReason, stretch_password};
-use quinn::{Connection, VarInt};
+use quinn::VarInt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
 /// How long all addresses together may stay silent. A lost first packet is repeated after 0.3, 0.9 and 2.1 s.
@@ -70,7 +72,7 @@ pub enum EnterError {
 
 /// The doors of a new group.
 pub fn found(surroundings: &Surroundings) -> Doors {
-    let group = protocol::id::GroupId(crate::net::random::bytes());
+    let group = GroupId(crate::net::random::bytes());
     Doors::found(group, surroundings.myself.identity.peer_id(), crate::net::random::bytes())
 }
 
@@ -83,7 +85,6 @@ pub async fn accept_password(doors: &Doors, password: Arc<Zeroizing<String>>) {
 
 /// Enters a group: reaches one member, proves to be invited, and is told about the others.
 pub async fn enter(surroundings: &Surroundings, key: Key) -> Result<(Entered, Doors), EnterError> {
-    let started = Instant::now();
     let (addresses, credential, expected, password) = match key.clone() {
         Key::Ticket(ticket) => {
             ticket.check(now_unix())?;
@@ -94,14 +95,9 @@ pub async fn enter(surroundings: &Surroundings, key: Key) -> Result<(Entered, Do
             (addresses, Credential::Password, ExpectedPeer::Anyone, Password::Typed(password))
         }
     };
-    let connection = reach(surroundings, &addresses).await?;
-    let address = connection.remote_address();
-    let entered = shake_hands(surroundings, connection, credential, expected, password, started).await;
-    if entered.is_err() {
-        surroundings.node.socket().paths().remove(address);
-    }
-    let (entered, mode_group) = entered?;
-    let doors = Doors::join(mode_group, surroundings.myself.identity.peer_id(), &entered.welcome);
+    let way = Way { credential, expected, password };
+    let (entered, group) = first_to_let_us_in(surroundings, &addresses, way).await?;
+    let doors = Doors::join(group, surroundings.myself.identity.peer_id(), &entered.welcome);
     if let Key::Password { password, .. } = key {
         // Whoever came by password can let others in by it.
         accept_password(&doors, password).await;
@@ -109,47 +105,55 @@ pub async fn enter(surroundings: &Surroundings, key: Key) -> Result<(Entered, Do
     Ok((entered, doors))
 }
 
-/// Opens a connection to whichever address answers first.
-async fn reach(surroundings: &Surroundings, addresses: &[SocketAddr]) -> Result<Connection, EnterError> {
+/// What we show at the door, and whom we expect behind it.
+#[derive(Clone)]
+struct Way {
+    credential: Credential,
+    expected: ExpectedPeer,
+    password: Password,
+}
+
+/// Opens connections to all addresses and shakes hands with whoever answers, in the order of answers, until it is
+/// the right one: a private address of a ticket may belong to somebody else where we are.
+async fn first_to_let_us_in(
+    surroundings: &Surroundings,
+    addresses: &[SocketAddr],
+    way: Way,
+) -> Result<(Entered, GroupId), EnterError> {
     if addresses.is_empty() {
         return Err(EnterError::NoAddress);
     }
+    let started = Instant::now();
     let mut dials = JoinSet::new();
     for &address in addresses {
         let node = surroundings.node.clone();
         dials.spawn(async move { node.dial(address, true).await });
     }
     let mut reason = String::from("no reply");
-    let first = async {
-        while let Some(dialled) = dials.join_next().await {
-            match dialled {
-                Ok(Ok(connection)) => return Some(connection),
-                Ok(Err(error)) => reason = error.to_string(),
-                Err(_) => {}
-            }
-        }
-        None
-    };
-    match timeout(REACH_DEADLINE, first).await {
-        Ok(Some(connection)) => Ok(connection),
-        Ok(None) | Err(_) => {
-            let tried = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            Err(EnterError::Unreachable { tried, reason })
+    let mut refused = None;
+    while let Ok(Some(dialled)) = timeout_at(started + REACH_DEADLINE, dials.join_next()).await {
+        match dialled {
+            Ok(Ok(dialled)) => match shake_hands(surroundings, dialled, way.clone(), started).await {
+                Err(error) if error.is_of_somebody_else() => refused = Some(error),
+                decided => return decided,
+            },
+            Ok(Err(error)) => reason = error.to_string(),
+            Err(_) => {}
         }
     }
+    let tried = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    Err(refused.unwrap_or(EnterError::Unreachable { tried, reason }))
 }
 
 async fn shake_hands(
     surroundings: &Surroundings,
-    connection: Connection,
-    credential: Credential,
-    expected: ExpectedPeer,
-    password: Password,
+    dialled: Dialled,
+    way: Way,
     started: Instant,
-) -> Result<(Entered, protocol::id::GroupId), EnterError> {
-    let (myself, by_ticket) = (&surroundings.myself, matches!(credential, Credential::Ticket { .. }));
-    let shaken =
-        handshake::initiate(connection, myself, credential.clone(), expected, password, started).await;
+) -> Result<(Entered, GroupId), EnterError> {
+    let Way { credential, expected, password } = way;
+    let myself = &surroundings.myself;
+    let shaken = handshake::initiate(dialled, myself, credential, expected, password, started).await;
     let (mut authenticated, mode) = shaken.map_err(|failure| match failure {
         HandshakeFailure::Refused(error) => EnterError::Refused(error),
         HandshakeFailure::Deadline | HandshakeFailure::Broken(_) => EnterError::Failed(failure.to_string()),
@@ -160,9 +164,9 @@ async fn shake_hands(
         Ok(Err(reason)) => return Err(unwelcome(&authenticated, &reason)),
         Err(_) => return Err(unwelcome(&authenticated, "it did not say who else is there in time")),
     };
-    let group = match (mode, by_ticket) {
-        (Mode::Ticket { group, .. } | Mode::Member { group, .. }, _) => group,
-        (Mode::Password, _) => protocol::id::GroupId(*welcome.group),
+    let group = match mode {
+        Mode::Ticket { group, .. } | Mode::Member { group, .. } => group,
+        Mode::Password => GroupId(*welcome.group),
     };
     Ok((Entered { authenticated, welcome }, group))
 }
@@ -175,8 +179,7 @@ async fn first_message(authenticated: &mut Authenticated) -> Result<Message, Str
         }
         match authenticated.receive.read(&mut chunk).await {
             Ok(Some(length)) => authenticated.reader.push(&chunk[..length]),
-            Ok(None) => return Err("it closed the stream".into()),
-            Err(error) => return Err(error.to_string()),
+            Ok(None) | Err(_) => return Err("it ended the conversation".into()),
         }
     }
 }
@@ -187,6 +190,15 @@ fn unwelcome(authenticated: &Authenticated, reason: &str) -> EnterError {
 }
 
 impl EnterError {
+    /// Whether it may only mean that this address is somebody else's.
+    fn is_of_somebody_else(&self) -> bool {
+        let Self::Refused(error) = self else { return false };
+        matches!(
+            error.reason(),
+            RefuseReason::UnknownTicket | RefuseReason::UnexpectedPeer | RefuseReason::SameIdentity
+        )
+    }
+
     /// The stable word for `error` events.
     pub fn code(&self) -> &'static str {
         match self {

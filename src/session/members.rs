@@ -5,10 +5,10 @@ use super::event::{Event, PathKind};
 use super::{Report, Session, gain};
 use crate::net::handshake::{self, Password};
 use crate::net::interfaces;
-use crate::net::link::{Authenticated, Closed, Link, LinkEvent, LinkId, close};
-use crate::net::node::SEAT_KEPT;
+use crate::net::link::{Authenticated, Closed, Link, LinkEvent, LinkId};
+use crate::net::node::{FAREWELL, SEAT_KEPT, close};
 use crate::voice::engine::{PeerVoice, VoiceKey};
-use protocol::control::{Leave, Members, Message, VoiceState, Welcome};
+use protocol::control::{Grants, Leave, Members, Message, VoiceState, Welcome};
 use protocol::group::{Added, describe, usable_addresses};
 use protocol::id::PeerId;
 use protocol::noise::{Credential, ExpectedPeer, Mode};
@@ -28,6 +28,10 @@ const DIAL_PAUSES_MS: [u64; 6] = [0, 300, 600, 1200, 2500, 5000];
 /// and 2.1 s, and QUIC would wait ever longer for the next.
 const DIAL_DEADLINE: Duration = Duration::from_secs(4);
 
+/// Members that one member may have introduced without our having met them: more than join at once, and few enough
+/// that nobody can make us dial the world.
+const UNMET_MAX: usize = 16;
+
 /// A member that was introduced to us dials us itself; only when it did not succeed by then do we.
 const DIAL_PATIENCE: Duration = Duration::from_millis(1500);
 
@@ -39,6 +43,8 @@ pub(super) struct Member {
     pub(super) volume_db: f32,
     pub(super) talking: bool,
     pub(super) quiet_watches: u32,
+    /// Who told us of it, until it is connected for the first time.
+    introduced_by: Option<PeerId>,
     dial: Option<AbortHandle>,
 }
 
@@ -61,8 +67,9 @@ impl Active {
 }
 
 impl Member {
-    fn new() -> Self {
+    fn new(introduced_by: Option<PeerId>) -> Self {
         Self {
+            introduced_by,
             active: None,
             away_since: None,
             voice_state: VoiceState::default(),
@@ -93,11 +100,11 @@ impl Session {
     pub(super) fn on_entered(&mut self, entered: Entered) {
         let Entered { authenticated, welcome } = entered;
         let peer = authenticated.peer;
-        self.learn(peer, &authenticated.name, &reachable(&authenticated, self));
-        self.activate(authenticated);
+        self.learn(peer, &authenticated.name, &reachable(&authenticated, self), None);
+        self.activate(authenticated, false);
         for member in &welcome.members {
             let (id, addresses) = (PeerId(*member.id), usable_addresses(&member.addresses));
-            if id != peer && self.learn(id, &member.name, &addresses) {
+            if id != peer && self.learn(id, &member.name, &addresses, Some(peer)) {
                 self.dial(id, Duration::ZERO);
             }
         }
@@ -108,18 +115,23 @@ impl Session {
         let peer = authenticated.peer;
         let addresses = reachable(&authenticated, self);
         let newcomer = matches!(mode, Mode::Ticket { .. } | Mode::Password);
-        let new = self.learn(peer, &authenticated.name, &addresses);
+        let new = self.learn(peer, &authenticated.name, &addresses, None);
         if newcomer {
             let welcome = self.welcome();
-            if !self.activate(authenticated) {
+            // A newcomer has no other connection that could be the better one.
+            if !self.activate(authenticated, false) {
                 return;
             }
             if let Some(link) = self.members.get(&peer).and_then(Member::link) {
                 link.send(welcome);
             }
             self.introduce(peer, None);
-        } else if !self.activate(authenticated) {
+        } else if !self.activate(authenticated, true) {
             return;
+        } else if let Some(link) = self.members.get(&peer).and_then(Member::link) {
+            // Each may have met people while the other was out of reach.
+            link.send(Message::Members(Members { members: self.descriptions() }));
+            link.send(Message::Grants(Grants { grants: self.doors.roster(|roster| roster.grants()) }));
         }
         self.send_own_state(peer);
         if new {
@@ -162,22 +174,31 @@ impl Session {
         }
     }
 
-    /// Puts a member on the roster; returns whether it is new there.
-    fn learn(&mut self, peer: PeerId, name: &str, addresses: &[SocketAddr]) -> bool {
-        if peer == self.me() {
+    /// Puts a member on the roster; returns whether it is new there. What others tell of somebody we know counts for
+    /// nothing: that is only for the member itself to say.
+    fn learn(
+        &mut self,
+        peer: PeerId,
+        name: &str,
+        addresses: &[SocketAddr],
+        introduced_by: Option<PeerId>,
+    ) -> bool {
+        let known = self.members.contains_key(&peer);
+        if peer == self.me() || (known && introduced_by.is_some()) {
             return false;
         }
         match self.doors.roster(|roster| roster.add(peer, name, addresses)) {
             Added::New => {
-                self.members.insert(peer, Member::new());
+                self.members.insert(peer, Member::new(introduced_by));
                 true
             }
             Added::Known | Added::Full => false,
         }
     }
 
-    /// Makes a connection the member's only one; returns false when another one is kept instead.
-    fn activate(&mut self, authenticated: Authenticated) -> bool {
+    /// Makes a connection the member's only one; returns false when another one is kept instead, which can be when
+    /// both `may_be_second` to one that the other side dialled.
+    fn activate(&mut self, authenticated: Authenticated, may_be_second: bool) -> bool {
         let (peer, dialled, took) = (authenticated.peer, authenticated.dialled, authenticated.took);
         let Some(member) = self.members.get_mut(&peer) else {
             // The roster was full.
@@ -187,6 +208,7 @@ impl Session {
         // Of two connections made at once both sides keep the one that the smaller id dialled.
         let smaller_dialled = dialled == (self.surroundings.myself.identity.peer_id() < peer);
         if let Some(active) = &member.active
+            && may_be_second
             && member.away_since.is_none()
             && active.since.elapsed() < SIMULTANEOUS
             && active.dialled != dialled
@@ -197,7 +219,8 @@ impl Session {
             return false;
         }
         member.stop_dialling();
-        let returning = member.away_since.take().is_some();
+        member.introduced_by = None;
+        let away = member.away_since.take();
         self.drop_link(peer, close::REPLACED, "a newer one is used");
         let port = match self.engine.add_peer(&authenticated.name) {
             Ok(port) => port,
@@ -239,7 +262,8 @@ impl Session {
             dialled,
         });
         self.links.insert(id, peer);
-        tracing::debug!(%peer, returning, "connected");
+        tracing::debug!(%peer, returning = away.is_some(), "connected");
+        let took = away.map_or(took, |since| since.elapsed());
         self.emit(Event::Connected { peer: peer.to_string(), name, path, ms: took.as_millis() as u64 });
         let reason = match path {
             PathKind::Lan => "same machine or local network",
@@ -260,7 +284,7 @@ impl Session {
         // The farewell has to leave before its address is forgotten.
         let (node, address) = (self.surroundings.node.clone(), active.link.connection.remote_address());
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(FAREWELL).await;
             node.socket().paths().remove(address);
         });
     }
@@ -270,7 +294,7 @@ impl Session {
         let Some(&peer) = self.links.get(&id) else { return };
         match event {
             LinkEvent::Message(message) => self.on_message(peer, message),
-            LinkEvent::Closed(Closed::Left) => self.on_gone(peer),
+            LinkEvent::Closed(Closed::Left | Closed::Gone) => self.on_gone(peer),
             LinkEvent::Closed(Closed::Replaced) => self.on_vanished(peer, "a newer connection is on its way"),
             LinkEvent::Closed(Closed::Broken(reason)) => self.on_vanished(peer, &reason),
         }
@@ -282,19 +306,19 @@ impl Session {
             Message::Welcome(_) => {}
             Message::Members(Members { members }) => {
                 for member in members {
-                    let (id, addresses) = (PeerId(*member.id), usable_addresses(&member.addresses));
-                    if self.learn(id, &member.name, &addresses) {
+                    if self.unmet_through(peer) >= UNMET_MAX {
+                        return;
+                    }
+                    let id = PeerId(*member.id);
+                    let addresses = self.believable(peer, usable_addresses(&member.addresses));
+                    if self.learn(id, &member.name, &addresses, Some(peer)) {
                         self.introduce(id, Some(peer));
                         self.announce_group();
                         self.dial(id, DIAL_PATIENCE);
                     }
                 }
             }
-            Message::Grants(grants) => self.doors.roster(|roster| {
-                for grant in grants.grants {
-                    roster.grant(grant);
-                }
-            }),
+            Message::Grants(grants) => self.doors.learn_grants(grants.grants),
             Message::VoiceState(state) => {
                 if let Some(member) = self.members.get_mut(&peer)
                     && member.voice_state != state
@@ -305,6 +329,21 @@ impl Session {
             }
             Message::Leave(Leave {}) => self.on_gone(peer),
         }
+    }
+
+    /// Members that `introducer` told us of and that we have not met.
+    fn unmet_through(&self, introducer: PeerId) -> usize {
+        self.members.values().filter(|member| member.introduced_by == Some(introducer)).count()
+    }
+
+    /// Addresses without those of the loopback device, unless the introducer is on this machine itself.
+    fn believable(&self, introducer: PeerId, mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let here = self.members.get(&introducer).and_then(Member::link).is_some_and(|link| {
+            let remote = self.surroundings.node.socket().paths().outbound(link.connection.remote_address());
+            remote.is_some_and(|remote| remote.ip().is_loopback())
+        });
+        addresses.retain(|address| here || !address.ip().is_loopback());
+        addresses
     }
 
     /// A member's connection broke, though it did not say goodbye.
@@ -327,6 +366,27 @@ impl Session {
                 self.emit(Event::Talking { peer: peer.to_string(), on: false });
             }
             self.emit(Event::Lost { peer: peer.to_string(), reason: reason.into() });
+        }
+    }
+
+    /// Nobody answered for as long as a seat is kept.
+    pub(super) fn on_unreachable(&mut self, peer: PeerId) {
+        let Some(member) = self.members.get(&peer) else { return };
+        match (&member.active, member.introduced_by) {
+            // It came back in the meantime, or is given up where its absence is watched.
+            (Some(_), _) => {}
+            (None, None) => self.on_gone(peer),
+            (None, Some(_)) => {
+                let name = self.name_of(peer);
+                self.emit(Event::Error {
+                    code: "member_unreachable",
+                    message: format!("{name} is in the group, but cannot be reached from here"),
+                    hint: "you do not hear each other; ask them to join again".into(),
+                });
+                self.doors.roster(|roster| roster.remove(peer));
+                self.members.remove(&peer);
+                self.announce_group();
+            }
         }
     }
 
@@ -365,28 +425,28 @@ impl Session {
                 let addresses =
                     doors.roster(|r| r.get(peer).map(|m| m.addresses.clone()).unwrap_or_default());
                 let mut tries = JoinSet::new();
+                // Only one at a time shakes hands: were two to succeed, the two sides might keep different ones.
+                let turn = Arc::new(tokio::sync::Mutex::new(()));
                 for address in addresses {
-                    let (surroundings, credential) = (surroundings.clone(), credential.clone());
+                    let (surroundings, credential, turn) =
+                        (surroundings.clone(), credential.clone(), turn.clone());
                     tries.spawn(async move {
                         let started = Instant::now();
                         let dialling = surroundings.node.dial(address, me > peer);
                         let dialled = tokio::time::timeout(DIAL_DEADLINE, dialling).await;
                         let dialled = dialled.map_err(|_| "no answer".to_string())?;
-                        let connection = dialled.map_err(|error| error.to_string())?;
+                        let dialled = dialled.map_err(|error| error.to_string())?;
+                        let _turn = turn.lock().await;
                         let (myself, expected) = (&surroundings.myself, ExpectedPeer::Exactly(peer));
-                        let remote = connection.remote_address();
                         let shaken = handshake::initiate(
-                            connection,
+                            dialled,
                             myself,
                             credential,
                             expected,
                             Password::None,
                             started,
                         );
-                        shaken.await.map_err(|error| {
-                            surroundings.node.socket().paths().remove(remote);
-                            error.to_string()
-                        })
+                        shaken.await.map_err(|error| error.to_string())
                     });
                 }
                 while let Some(tried) = tries.join_next().await {

@@ -21,13 +21,14 @@ use doors::Doors;
 use event::{Event, GroupMember};
 use members::Member;
 use protocol::control::{Grants, Message, VoiceState};
-use protocol::group::describe;
+use protocol::group::{describe, describe_addresses};
 use protocol::id::PeerId;
 use protocol::media::Frame;
 use protocol::noise::{HandshakeError, Mode};
 use snapshot::Snapshot;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio::time::MissedTickBehavior;
@@ -37,6 +38,16 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Handshakes under way at once. More wait in QUIC's own bounded queue.
 const HANDSHAKES_MAX: usize = 16;
+
+/// Unauthenticated handshakes of one address. A household behind one address joins faster than it fills them.
+const HANDSHAKES_PER_ADDRESS: usize = 4;
+
+/// Handshakes under way from which on newcomers have to prove their address first (RFC 9000, section 8.1.2), at the
+/// price of a round trip.
+const HANDSHAKES_UNPROVEN: usize = 2;
+
+/// Somebody who tries over and over is told of once in this time.
+const REFUSAL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Reports from tasks to the session.
 const REPORTS_QUEUE: usize = 256;
@@ -80,6 +91,8 @@ pub struct Session {
     snapshots: tokio::sync::watch::Sender<Snapshot>,
     expected_loss: u8,
     frame_ticks: u8,
+    /// When people at the door were last told of, by reason.
+    refusals_told: BTreeMap<u8, tokio::time::Instant>,
 }
 
 /// What a call is run with.
@@ -119,6 +132,7 @@ impl Session {
             snapshots,
             expected_loss: 0,
             frame_ticks: 0,
+            refusals_told: BTreeMap::new(),
         };
         if let Some(entered) = introducer {
             session.on_entered(entered);
@@ -143,9 +157,10 @@ impl Session {
                     }
                     None => commanded = false,
                 },
-                Some((link, event)) = link_reported.recv() => session.on_link_event(link, event),
-                Some(report) = reported.recv() => session.on_report(report),
+                // Before what members say, so that no member can keep us from looking after the others.
                 _ = watch.tick() => session.on_watch(),
+                Some(report) = reported.recv() => session.on_report(report),
+                Some((link, event)) = link_reported.recv() => session.on_link_event(link, event),
             }
         };
         doors.abort();
@@ -163,18 +178,26 @@ impl Session {
         match report {
             Report::Authenticated(authenticated, mode) => self.on_authenticated(*authenticated, mode),
             Report::Refused(failure) => self.on_refused(&failure),
-            Report::Unreachable(peer) => self.on_gone(peer),
+            Report::Unreachable(peer) => self.on_unreachable(peer),
         }
     }
 
     /// Tells the user about people at the door; what breaks on the way is nobody's business.
-    fn on_refused(&self, failure: &HandshakeFailure) {
+    fn on_refused(&mut self, failure: &HandshakeFailure) {
         match failure {
-            HandshakeFailure::Refused(error @ HandshakeError::Refusing(reason)) => self.emit(Event::Error {
-                code: reason_code(*reason),
-                message: format!("somebody at the door was turned away: {error}"),
-                hint: "nothing to do if you expected nobody".into(),
-            }),
+            HandshakeFailure::Refused(error @ HandshakeError::Refusing(reason)) => {
+                let now = tokio::time::Instant::now();
+                let told = self.refusals_told.get(&reason.code());
+                if told.is_some_and(|told| now - *told < REFUSAL_INTERVAL) {
+                    return;
+                }
+                self.refusals_told.insert(reason.code(), now);
+                self.emit(Event::Error {
+                    code: reason_code(*reason),
+                    message: format!("somebody at the door was turned away: {error}"),
+                    hint: "nothing to do if you expected nobody".into(),
+                });
+            }
             HandshakeFailure::Refused(_) | HandshakeFailure::Deadline | HandshakeFailure::Broken(_) => {
                 tracing::debug!(%failure, "a handshake failed");
             }
@@ -183,12 +206,17 @@ impl Session {
 
     fn on_command(&mut self, command: Command) {
         match command {
-            Command::Mute => self.set_voice(VoiceState { muted: true, ..self.voice_state }),
+            Command::Mute => {
+                self.muted_before_deafen = true;
+                self.set_voice(VoiceState { muted: true, ..self.voice_state });
+            }
             Command::Unmute => self.set_voice(VoiceState { muted: false, deafened: false }),
+            Command::Deafen if self.voice_state.deafened => {}
             Command::Deafen => {
                 self.muted_before_deafen = self.voice_state.muted;
                 self.set_voice(VoiceState { muted: true, deafened: true });
             }
+            Command::Undeafen if !self.voice_state.deafened => {}
             Command::Undeafen => {
                 self.set_voice(VoiceState { muted: self.muted_before_deafen, deafened: false });
             }
@@ -282,7 +310,7 @@ impl Session {
         all.push(protocol::control::Member {
             id: self.me().0.into(),
             name: myself.name.clone(),
-            addresses: myself.addresses.iter().map(ToString::to_string).collect(),
+            addresses: describe_addresses(&myself.addresses),
         });
         all
     }
@@ -315,12 +343,28 @@ pub fn reason_code(reason: protocol::noise::RefuseReason) -> &'static str {
     }
 }
 
-/// Accepts connections and runs their handshakes, a bounded number at a time.
+/// Accepts connections and runs their handshakes, a bounded number at a time, in all and from each address.
 async fn answer_doors(surroundings: Surroundings, doors: Doors, reports: mpsc::Sender<Report>) {
     let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let Some(incoming) = surroundings.node.accept().await else { return };
+    let visitors = Visitors::default();
+    while let Some(incoming) = surroundings.node.accept().await {
+        if places.available_permits() + HANDSHAKES_UNPROVEN <= HANDSHAKES_MAX
+            && incoming.may_retry()
+            && !incoming.remote_address_validated()
+        {
+            // Fails only for an address that is proven.
+            let _ = incoming.retry();
+            continue;
+        }
+        let remote = surroundings.node.socket().paths().outbound(incoming.remote_address());
+        let visit = remote.and_then(|remote| visitors.enter(remote.ip()));
+        let place = places.clone().try_acquire_owned();
+        let (Some(visit), Ok(place)) = (visit, place) else {
+            // Nothing is said: an answer would be of use only to a flood. A friend's packet is repeated; its path has
+            // to stay, since after a retry such packets have no connection id to be recognised by.
+            incoming.ignore();
+            continue;
+        };
         let (surroundings, doors, reports) = (surroundings.clone(), doors.clone(), reports.clone());
         tokio::spawn(async move {
             let Surroundings { node, myself, .. } = surroundings;
@@ -328,10 +372,40 @@ async fn answer_doors(surroundings: Surroundings, doors: Doors, reports: mpsc::S
                 Ok((authenticated, mode)) => Report::Authenticated(Box::new(authenticated), mode),
                 Err(failure) => Report::Refused(failure),
             };
-            drop(place);
+            drop((visit, place));
             // The session is over: nobody is interested any more.
             let _ = reports.send(report).await;
         });
+    }
+}
+
+/// How many are at the door from each address.
+#[derive(Clone, Default)]
+struct Visitors(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
+
+/// One of them; it leaves when this is dropped.
+struct Visit(Visitors, IpAddr);
+
+impl Visitors {
+    fn enter(&self, from: IpAddr) -> Option<Visit> {
+        let mut counts = self.0.lock().expect("nobody panics while counting");
+        let count = counts.entry(from).or_default();
+        if *count >= HANDSHAKES_PER_ADDRESS {
+            return None;
+        }
+        *count += 1;
+        Some(Visit(self.clone(), from))
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let Self(Visitors(counts), from) = self;
+        let mut counts = counts.lock().expect("nobody panics while counting");
+        match counts.get_mut(from) {
+            Some(count) if *count > 1 => *count -= 1,
+            Some(_) | None => drop(counts.remove(from)),
+        }
     }
 }
 

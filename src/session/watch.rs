@@ -194,7 +194,7 @@ impl Session {
         }
     }
 
-    fn name_of(&self, peer: PeerId) -> String {
+    pub(super) fn name_of(&self, peer: PeerId) -> String {
         let name = self.doors.roster(|roster| roster.get(peer).map(|member| member.name.to_string()));
         name.filter(|name| !name.is_empty()).unwrap_or_else(|| peer.short())
     }

@@ -63,6 +63,31 @@ fn muting_deafening_and_volume_change_what_is_heard() {
 }
 
 #[test]
+fn undeafening_never_opens_a_microphone_that_was_muted() {
+    let _machine = beside_others();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut ann = seat(dir.path(), "ann", ANN_HZ).host();
+    for (words, muted) in [
+        (&["deafen", "deafen", "undeafen"][..], false),
+        (&["mute", "undeafen"], true),
+        (&["deafen", "undeafen"], true),
+        (&["unmute", "deafen", "mute", "undeafen"], true),
+    ] {
+        ann.forget();
+        for word in words {
+            ann.say(word);
+        }
+        // The answer to `status` comes after everything that was asked before it.
+        ann.say("status");
+        ann.wait_for("group", |_| true, SOON);
+        let state =
+            ann.wait_for("state", |event| event["deafened"] == false && event["muted"] == muted, SOON);
+        let last = ann.all("state").pop().expect("just seen");
+        assert_eq!(last["muted"], muted, "after {words:?}: {state}");
+    }
+}
+
+#[test]
 fn wrong_commands_are_told_and_who_lists_the_group() {
     let _machine = beside_others();
     let dir = tempfile::tempdir().expect("a temporary directory");

@@ -1,0 +1,58 @@
+//! Getting in while others stand in the door, and finding each other at several addresses.
+
+#[path = "support/spawn.rs"]
+#[allow(dead_code, reason = "each test file uses its own part")]
+mod spawn;
+
+use roundtable::net::node::Node;
+use roundtable::net::udp::SystemUdp;
+use spawn::Running;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Connections that are opened and then say nothing: more than all the places at the door.
+const IDLERS: usize = 24;
+
+#[test]
+fn idlers_at_the_door_do_not_keep_a_friend_out() {
+    let (host, ticket, listen) = Running::host(&["--listen", "0.0.0.0:0"]);
+    let port = listen.parse::<SocketAddr>().unwrap().port();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _idlers = runtime.block_on(async {
+        let udp = SystemUdp::bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let (node, _) = Node::start(Box::new(udp), None).unwrap();
+        for _ in 0..IDLERS {
+            let node = node.clone();
+            tokio::spawn(async move { node.dial(SocketAddr::from(([127, 0, 0, 1], port)), false).await });
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        node
+    });
+    // With the idlers' client stopped, none of them gives its place back before its time is up.
+    let started = Instant::now();
+    let friend = Running::start(&["join", &ticket, "--name", "Friend", "--listen", "0.0.0.0:0"]);
+    friend.wait_for("connected", |_| true);
+    host.wait_for("connected", |event| event["name"] == "Friend");
+    assert!(started.elapsed() < Duration::from_secs(2), "it took {:?}", started.elapsed());
+}
+
+#[test]
+fn members_with_several_addresses_find_each_other_once_and_stay() {
+    let (host, ticket, _) = Running::host(&["--listen", "[::]:0"]);
+    let join = |name| Running::start(&["join", &ticket, "--name", name, "--listen", "[::]:0"]);
+    let (ann, bob) = (join("Ann"), join("Bob"));
+    let all = [(&host, ["Ann", "Bob"]), (&ann, ["Host", "Bob"]), (&bob, ["Host", "Ann"])];
+    for (member, others) in &all {
+        for other in others {
+            member.wait_for("connected", |event| event["name"] == *other);
+        }
+    }
+    // What a second connection could break, it breaks within moments.
+    thread::sleep(Duration::from_secs(3));
+    for (member, _) in &all {
+        let events = member.events();
+        let count = |kind: &str| events.iter().filter(|event| event["event"] == kind).count();
+        assert_eq!((count("connected"), count("lost"), count("left")), (2, 0, 0), "{events:#?}");
+    }
+}
