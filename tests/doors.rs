@@ -24,7 +24,10 @@ fn idlers_at_the_door_do_not_keep_a_friend_out() {
         let (node, _) = Node::start(Box::new(udp), None).unwrap();
         for _ in 0..IDLERS {
             let node = node.clone();
-            tokio::spawn(async move { node.dial(SocketAddr::from(([127, 0, 0, 1], port)), false).await });
+            tokio::spawn(async move {
+                let _idle = node.dial(SocketAddr::from(([127, 0, 0, 1], port)), false).await;
+                std::future::pending::<()>().await;
+            });
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
         node

@@ -338,3 +338,24 @@ fn closed(error: &ConnectionError) -> Closed {
         Some(_) | None => Closed::Broken(why_ended(error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Closed, closed};
+    use crate::net::node::close;
+    use quinn::{ApplicationClose, ConnectionError, VarInt};
+
+    #[test]
+    fn a_connection_dropped_without_a_word_is_not_a_farewell() {
+        let ended = |code| {
+            let reason = bytes::Bytes::from_static(b"\x1b[2Jlies");
+            closed(&ConnectionError::ApplicationClosed(ApplicationClose {
+                error_code: VarInt::from_u32(code),
+                reason,
+            }))
+        };
+        assert_eq!(ended(close::LEFT), Closed::Left);
+        let Closed::Broken(words) = ended(0) else { panic!("not broken") };
+        assert!(!words.contains("lies"), "the other side's words are not for our screen");
+    }
+}
