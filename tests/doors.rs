@@ -20,19 +20,17 @@ fn idlers_at_the_door_do_not_keep_a_friend_out() {
     let port = listen.parse::<SocketAddr>().unwrap().port();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _idlers = runtime.block_on(async {
-        let udp = SystemUdp::bind("127.0.0.2:0".parse().unwrap()).unwrap();
-        let (node, _) = Node::start(Box::new(udp), None).unwrap();
+        let mut idlers = Vec::new();
         for _ in 0..IDLERS {
-            let node = node.clone();
-            tokio::spawn(async move {
-                let _idle = node.dial(SocketAddr::from(([127, 0, 0, 1], port)), false).await;
-                std::future::pending::<()>().await;
-            });
+            let udp = SystemUdp::bind("127.0.0.2:0".parse().unwrap()).unwrap();
+            let (node, _) = Node::start(Box::new(udp), None).unwrap();
+            let dial = async move { node.dial(SocketAddr::from(([127, 0, 0, 1], port)), false).await };
+            idlers.push(tokio::spawn(dial));
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
-        node
+        idlers
     });
-    // With the idlers' client stopped, none of them gives its place back before its time is up.
+    // With their runtime standing still, none of them gives its place back before its time is up.
     let started = Instant::now();
     let friend = Running::start(&["join", &ticket, "--name", "Friend", "--listen", "0.0.0.0:0"]);
     friend.wait_for("connected", |_| true);
