@@ -42,10 +42,6 @@ const HANDSHAKES_MAX: usize = 16;
 /// Unauthenticated handshakes of one address. A household behind one address joins faster than it fills them.
 const HANDSHAKES_PER_ADDRESS: usize = 4;
 
-/// Handshakes under way from which on newcomers have to prove their address first (RFC 9000, section 8.1.2), at the
-/// price of a round trip.
-const HANDSHAKES_UNPROVEN: usize = 2;
-
 /// Somebody who tries over and over is told of once in this time.
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -348,20 +344,14 @@ async fn answer_doors(surroundings: Surroundings, doors: Doors, reports: mpsc::S
     let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let visitors = Visitors::default();
     while let Some(incoming) = surroundings.node.accept().await {
-        if places.available_permits() + HANDSHAKES_UNPROVEN <= HANDSHAKES_MAX
-            && incoming.may_retry()
-            && !incoming.remote_address_validated()
-        {
-            // Fails only for an address that is proven.
-            let _ = incoming.retry();
-            continue;
-        }
         let remote = surroundings.node.socket().paths().outbound(incoming.remote_address());
         let visit = remote.and_then(|remote| visitors.enter(remote.ip()));
         let place = places.clone().try_acquire_owned();
         let (Some(visit), Ok(place)) = (visit, place) else {
-            // Nothing is said: an answer would be of use only to a flood. A friend's packet is repeated; its path has
-            // to stay, since after a retry such packets have no connection id to be recognised by.
+            // Nothing is said: an answer would be of use only to a flood, and a friend's packet is repeated. (QUIC's
+            // Retry would have newcomers prove their address, but without connection ids the packets they repeat
+            // after it look like connections of their own.)
+            surroundings.node.socket().paths().remove(incoming.remote_address());
             incoming.ignore();
             continue;
         };
