@@ -6,6 +6,9 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 # Through `env`, because the make that macOS ships looks programs up in the PATH it was started with.
 CARGO := env cargo
 
+# The fuzz crate is a workspace of its own, built beside the program's own files.
+FUZZ := --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
+
 VENV := target/speech-venv
 # Tests that score recordings run tests/speech/score.py with this interpreter.
 export SPEECH_PYTHON := $(CURDIR)/$(VENV)/bin/python
@@ -28,8 +31,8 @@ test: ## Install what is missing and run every test
 	@$(MAKE) --no-print-directory $(VENV)/ready
 	@$(SPEECH_PYTHON) -m unittest discover --start-directory tests/speech
 	@$(CARGO) test --locked --workspace --no-fail-fast
-	@$(CARGO) test --locked --manifest-path fuzz/Cargo.toml
-	@$(CARGO) check --locked --manifest-path fuzz/Cargo.toml --features libfuzzer --bins
+	@$(CARGO) test $(FUZZ)
+	@$(CARGO) check $(FUZZ) --features libfuzzer --bins
 
 # The scoring's Python packages, in a place of their own. PESQ is compiled here, so this takes a while once.
 $(VENV)/ready: tests/speech/requirements.txt
@@ -40,6 +43,7 @@ $(VENV)/ready: tests/speech/requirements.txt
 lint: ## Formatting, clippy, documentation, and licences where cargo-deny is installed
 	@$(CARGO) fmt --all --check && $(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	@$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	@$(CARGO) clippy $(FUZZ) --all-targets -- --deny warnings
 	@RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check licenses bans; else \
 	    echo "cargo-deny is not installed: licences are checked by 'make test' (tests/licences.rs) only"; fi
