@@ -57,17 +57,43 @@ fn read_or_make(path: &Path) -> Result<Zeroizing<[u8; 32]>, ConfigError> {
     }
 }
 
+/// Makes an identity. It appears under its name only once it is whole: a crash on the way would otherwise leave a
+/// file that holds none and that nobody may overwrite.
 fn make(path: &Path) -> Result<Zeroizing<[u8; 32]>, ConfigError> {
     let seed = Zeroizing::new(crate::net::random::bytes::<32>());
     let text = Zeroizing::new(HEXLOWER.encode(&*seed));
+    let draft = path.with_extension("new");
+    // A crash may have left one; only who holds the lock gets here.
+    let _ = std::fs::remove_file(&draft);
+    let made = write_draft(&draft, &text).and_then(|()| publish(&draft, path));
+    let _ = std::fs::remove_file(&draft);
+    made.map_err(|error| ConfigError::file("write", path, &error))?;
+    Ok(seed)
+}
+
+fn write_draft(draft: &Path, text: &str) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written =
-        options.open(path).and_then(|mut file| writeln!(file, "{}", *text).and_then(|()| file.sync_all()));
-    written.map_err(|error| ConfigError::file("write", path, &error))?;
-    Ok(seed)
+    let mut file = options.open(draft)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()
+}
+
+/// Gives the draft its name, unless something else has it.
+fn publish(draft: &Path, path: &Path) -> std::io::Result<()> {
+    match std::fs::hard_link(draft, path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
+        Ok(()) => {}
+        // A file system without hard links. Nothing had the name a moment ago, and we hold the lock.
+        Err(_) => std::fs::rename(draft, path)?,
+    }
+    // The name must survive a power failure too; not every system can sync a folder.
+    if let Some(folder) = path.parent().and_then(|folder| File::open(folder).ok()) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -89,7 +115,7 @@ fn refuse_open_permissions(_path: &Path) -> Result<(), ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use super::open_identity;
+    use super::{make, open_identity};
     use crate::config::ConfigError;
 
     #[test]
@@ -102,6 +128,26 @@ mod tests {
         let id = first.identity.peer_id();
         drop(first);
         assert_eq!(open_identity(dir.path()).unwrap().identity.peer_id(), id);
+    }
+
+    #[test]
+    fn a_crash_while_an_identity_was_made_leaves_nothing_in_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let draft = dir.path().join("identity.new");
+        std::fs::write(&draft, "half of an ident").unwrap();
+        let id = open_identity(dir.path()).unwrap().identity.peer_id();
+        assert!(!draft.exists());
+        assert_eq!(open_identity(dir.path()).unwrap().identity.peer_id(), id);
+    }
+
+    #[test]
+    fn an_identity_is_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("identity");
+        std::fs::write(&path, "somebody").unwrap();
+        assert!(matches!(make(&path), Err(ConfigError::File { .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody");
+        assert!(!dir.path().join("identity.new").exists());
     }
 
     #[cfg(unix)]
