@@ -144,6 +144,18 @@ fn a_password_that_cannot_be_had_says_how_to_give_it() {
 }
 
 #[test]
+fn an_empty_password_in_the_environment_is_none_unless_one_was_asked_for() {
+    let home = home();
+    let ends = |more: &[&str]| {
+        let mut command = spawn::program(home.path());
+        command.arg("host").args(SILENT).args(["--duration", "0.1"]).args(more).env("ROUNDTABLE_PSK", "");
+        command.stdin(Stdio::null()).output().expect("the program runs").status.code()
+    };
+    assert_eq!(ends(&[]), Some(0));
+    assert_eq!(ends(&["--psk"]), Some(2));
+}
+
+#[test]
 fn sound_that_cannot_be_used_says_what_to_choose() {
     let home = home();
     let missing = format!("file:{}", home.path().join("missing.wav").display());

@@ -31,7 +31,8 @@ pub(super) fn password(args: &CallArgs) -> Result<Option<Typed>, Failure> {
             })?);
             Some(text.lines().next().unwrap_or_default().to_owned())
         }
-        (None, None) => std::env::var(ENVIRONMENT).ok(),
+        // Exported but empty is how scripts unset a variable.
+        (None, None) => std::env::var(ENVIRONMENT).ok().filter(|words| !words.trim().is_empty()),
     };
     match text.map(Zeroizing::new) {
         Some(text) if text.trim().is_empty() => Err(Failure::new(
