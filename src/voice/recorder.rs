@@ -8,8 +8,8 @@
 use hound::{SampleFormat, WavSpec, WavWriter};
 use protocol::media::SAMPLE_RATE;
 use rtrb::{Consumer, Producer, RingBuffer};
-use std::fs::File;
-use std::io::{self, BufWriter};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -22,6 +22,9 @@ const WRITE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Writes between two updates of the headers: one second.
 const WRITES_PER_FLUSH: u32 = 20;
+
+/// `RIFF` and the size after it, which does not count them.
+const RIFF_PREFIX: u64 = 8;
 
 /// The engine's end of one track. A full ring drops samples rather than wait.
 pub struct Track(Producer<f32>);
@@ -47,7 +50,7 @@ pub struct Recorder {
 impl Recorder {
     /// Starts a recorder; makes the folder if it is missing.
     pub fn start(folder: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
+        create_folder(folder)?;
         let (tracks, new_tracks) = mpsc::channel::<(PathBuf, u64, Consumer<f32>)>();
         let thread = thread::Builder::new().name("recorder".into()).spawn(move || {
             let mut open: Vec<(Consumer<f32>, WavWriter<BufWriter<File>>)> = Vec::new();
@@ -99,10 +102,14 @@ impl Recorder {
 
     /// Makes a file whose name no other recording in this folder has.
     fn claim(&self, name: &str) -> io::Result<PathBuf> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         for number in 1.. {
             let file = if number == 1 { format!("{name}.wav") } else { format!("{name}-{number}.wav") };
             let path = self.folder.join(file);
-            match File::create_new(&path) {
+            match options.open(&path) {
                 Ok(_) => return Ok(path),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -121,6 +128,17 @@ impl Drop for Recorder {
     }
 }
 
+/// Makes a folder that only this user can look into: it holds what others said.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Begins a track with `silence` samples of zeros. They are a hole in the file: hours of them are there at once
+/// and take no space, where writing them would hold up every other track.
 fn create(path: &Path, silence: u64) -> hound::Result<WavWriter<BufWriter<File>>> {
     let spec = WavSpec {
         channels: 1,
@@ -128,12 +146,21 @@ fn create(path: &Path, silence: u64) -> hound::Result<WavWriter<BufWriter<File>>
         bits_per_sample: 16,
         sample_format: SampleFormat::Int,
     };
-    let mut writer = WavWriter::create(path, spec)?;
-    for _ in 0..silence {
-        writer.write_sample(0i16)?;
-    }
-    writer.flush()?;
-    Ok(writer)
+    WavWriter::create(path, spec)?.finalize()?;
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    let header = file.metadata()?.len();
+    let data = silence * u64::from(spec.bits_per_sample / 8);
+    let too_long = |_| io::Error::new(io::ErrorKind::FileTooLarge, "a WAV file holds no more than 12 hours");
+    let riff_size = u32::try_from(header + data - RIFF_PREFIX).map_err(too_long)?;
+    let data_size = u32::try_from(data).map_err(too_long)?;
+    file.set_len(header + data)?;
+    file.seek(SeekFrom::Start(4))?;
+    file.write_all(&riff_size.to_le_bytes())?;
+    // An empty file ends with the size of its data.
+    file.seek(SeekFrom::Start(header - 4))?;
+    file.write_all(&data_size.to_le_bytes())?;
+    drop(file);
+    WavWriter::append(path)
 }
 
 fn drain(samples: &mut Consumer<f32>, writer: &mut WavWriter<BufWriter<File>>) -> hound::Result<()> {
@@ -145,7 +172,7 @@ fn drain(samples: &mut Consumer<f32>, writer: &mut WavWriter<BufWriter<File>>) -
 
 #[cfg(test)]
 mod tests {
-    use super::Recorder;
+    use super::{Recorder, create, drain};
     use std::time::{Duration, Instant};
 
     #[test]
@@ -167,5 +194,41 @@ mod tests {
         // The track began a moment after the recording did.
         assert!(samples[samples.len() - 4800..].iter().all(|sample| *sample == 16383));
         assert!(dir.path().join("Ada____x-2.wav").exists());
+    }
+
+    #[test]
+    fn hours_of_silence_before_a_late_track_are_there_at_once_and_take_no_space() {
+        const SILENCE: u32 = 3 * 3600 * 48_000;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("late.wav");
+        let mut writer = create(&path, u64::from(SILENCE)).unwrap();
+        let (mut voice, mut samples) = rtrb::RingBuffer::new(480);
+        (0..480).for_each(|_| voice.push(0.5).unwrap());
+        drain(&mut samples, &mut writer).unwrap();
+        writer.finalize().unwrap();
+        #[cfg(unix)]
+        {
+            let blocks = std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(&path).unwrap());
+            assert!(blocks * 512 < 1 << 20, "{blocks} blocks");
+        }
+        let mut wav = hound::WavReader::open(&path).unwrap();
+        assert_eq!(wav.duration(), SILENCE + 480);
+        wav.seek(SILENCE - 1).unwrap();
+        let heard: Vec<i16> = wav.samples().map(Result::unwrap).collect();
+        assert_eq!((heard[0], heard[1], heard.len()), (0, 16383, 481));
+        assert!(create(&path, u64::from(u32::MAX)).is_err(), "more than a header can say");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_can_hear_a_recording() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a/call");
+        let recorder = Recorder::start(&folder).unwrap();
+        let _track = recorder.track("Ada").unwrap();
+        drop(recorder);
+        let mode = |path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(folder.clone()), mode(folder.join("Ada.wav"))), (0o700, 0o600));
     }
 }
