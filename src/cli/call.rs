@@ -144,7 +144,7 @@ async fn call(
 
     let sound = open_sound(&args, &file, events.clone())?;
     let recorder = args.record.as_deref().map(start_recorder).transpose()?;
-    let (voice, control) = start_voice(sound, recorder, epoch, frames)?;
+    let (mut voice, control) = start_voice(sound, recorder, epoch, frames)?;
     let leaving = leaving(args.duration);
     tokio::pin!(leaving);
     let entering = enter(&surroundings, way, &events);
@@ -154,6 +154,10 @@ async fn call(
             surroundings.node.close().await;
             return Ok(reason);
         }
+        () = voice.thread.ended() => {
+            surroundings.node.close().await;
+            return Err(voice_ended());
+        }
     };
     let (commands, commanded) = mpsc::channel(COMMANDS_QUEUE);
     spawn_input(args.json, commands, events.clone(), snapshot);
@@ -161,17 +165,28 @@ async fn call(
     let wiring = Wiring { commands: wiring_commands, events, snapshots };
     let session = Session::run(surroundings, doors, control, introducer, wiring);
     tokio::pin!(session);
-    let reason = tokio::select! {
-        reason = &mut session => reason,
+    let result = tokio::select! {
+        reason = &mut session => Ok(reason),
         reason = &mut leaving => {
             // The session says goodbye to everybody before it ends.
             let _ = stop.send(Command::Leave).await;
             session.await;
-            reason
+            Ok(reason)
+        }
+        () = voice.thread.ended() => {
+            let _ = stop.send(Command::Leave).await;
+            session.await;
+            Err(voice_ended())
         }
     };
     drop(voice);
-    Ok(reason)
+    result
+}
+
+/// A call in which nobody hears anything is worse than none.
+fn voice_ended() -> Failure {
+    let hint = "this is a bug; please report it with the lines above";
+    Failure::new(Exit::Bug, "voice", "the voice thread broke down, so the call was left", hint)
 }
 
 /// One more way to send commands, for leaving by signal or by the clock.
@@ -270,7 +285,7 @@ fn audio_event(event: AudioEvent) -> Event {
 
 /// The voice thread, and the devices that must outlive it.
 struct Voice {
-    _thread: VoiceThread,
+    thread: VoiceThread,
     _sound: AudioSystem,
 }
 
@@ -291,7 +306,7 @@ fn start_voice(
     let (engine, control) = engine(FRAME_TICKS, recorder).map_err(|error| bug(&error))?;
     let thread =
         VoiceThread::start(engine, microphone, speaker, epoch, frames).map_err(|error| bug(&error))?;
-    Ok((Voice { _thread: thread, _sound: sound }, control))
+    Ok((Voice { thread, _sound: sound }, control))
 }
 
 async fn enter(

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
 /// Between two publications of the peers' reports.
 const PUBLICATION_INTERVAL: Duration = Duration::from_millis(50);
@@ -19,6 +19,7 @@ const PUBLICATION_INTERVAL: Duration = Duration::from_millis(50);
 pub struct VoiceThread {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    ended: oneshot::Receiver<()>,
 }
 
 impl VoiceThread {
@@ -32,7 +33,10 @@ impl VoiceThread {
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
+        let (alive, ended) = oneshot::channel();
         let thread = thread::Builder::new().name("voice".into()).spawn(move || {
+            // Dropped however this ends, so that a panic does not go unnoticed.
+            let _alive: oneshot::Sender<()> = alive;
             let (mut capture, mut playback) = (Rhythm::default(), Rhythm::default());
             let mut published = Duration::ZERO;
             while !stopped.load(Ordering::Relaxed) {
@@ -56,7 +60,14 @@ impl VoiceThread {
                 thread::park_timeout(nap(&[capture, playback], epoch.elapsed()));
             }
         })?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { stop, thread: Some(thread), ended })
+    }
+
+    /// Resolves when the thread is gone, which before this is dropped means that it panicked. Must not
+    /// be asked again after that.
+    pub async fn ended(&mut self) {
+        // Nothing is ever sent: it is the end of the sender that tells.
+        let _ = (&mut self.ended).await;
     }
 }
 
@@ -115,5 +126,57 @@ impl Speaker for PlaybackWriter {
 
     fn write(&mut self, samples: &[f32]) {
         self.write(samples);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Microphone, Speaker, VoiceThread};
+    use crate::voice::engine::engine;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, mpsc};
+    use std::time::{Duration, Instant};
+    use tokio::sync::broadcast;
+
+    /// A microphone that works until it is told to panic.
+    struct Fragile(Arc<AtomicBool>);
+
+    impl Microphone for Fragile {
+        fn available(&mut self) -> usize {
+            assert!(!self.0.load(Ordering::Relaxed), "this panic is part of the test");
+            0
+        }
+
+        fn read(&mut self, _out: &mut [f32]) -> bool {
+            false
+        }
+    }
+
+    /// Tells that it was asked.
+    struct Deaf(mpsc::Sender<()>);
+
+    impl Speaker for Deaf {
+        fn wanted(&mut self) -> usize {
+            let _ = self.0.send(());
+            0
+        }
+
+        fn write(&mut self, _samples: &[f32]) {}
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_the_engine_is_noticed() {
+        let (engine, _control) = engine(4, None).unwrap();
+        let breaks = Arc::new(AtomicBool::new(false));
+        let (asked, ticks) = mpsc::channel();
+        let (frames, _) = broadcast::channel(8);
+        let mut thread =
+            VoiceThread::start(engine, Fragile(breaks.clone()), Deaf(asked), Instant::now(), frames).unwrap();
+        ticks.recv_timeout(Duration::from_secs(10)).expect("it ticks");
+        let soon = tokio::time::timeout(Duration::from_millis(50), thread.ended()).await;
+        assert!(soon.is_err(), "it is told to have ended while it runs");
+        breaks.store(true, Ordering::Relaxed);
+        let end = tokio::time::timeout(Duration::from_secs(10), thread.ended()).await;
+        assert!(end.is_ok(), "nobody notices that it is gone");
     }
 }
