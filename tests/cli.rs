@@ -8,6 +8,7 @@ use std::io::Write;
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 /// Runs the program in `home` with these lines on stdin; what it said, with `home` as `[HOME]` and ports as `[PORT]`.
 fn said(home: &Path, words: &[&str], input: &str) -> String {
@@ -242,4 +243,21 @@ fn a_line_that_is_no_command_says_which_there_are() {
     let home = home();
     let lines = "dance\nkick ada\nvolume ada\nvolume ada 90\nptt\nleave\n";
     insta::assert_snapshot!(said(home.path(), &[&["host"][..], &SILENT].concat(), lines));
+}
+
+#[test]
+fn leaving_works_while_nobody_answers_the_join() {
+    let home = home();
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let target = silent.local_addr().expect("it is bound").to_string();
+    let mut command = spawn::program(home.path());
+    command.args(["join", &target]).args(SILENT).env("ROUNDTABLE_PSK", "words");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let started = Instant::now();
+    let mut child = command.spawn().expect("the program starts");
+    child.stdin.as_mut().expect("stdin is piped").write_all(b"mute\nleave\n").expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("Bye (left).\n"));
+    assert!(started.elapsed() < Duration::from_secs(6), "it went on trying for {:?}", started.elapsed());
 }

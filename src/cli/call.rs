@@ -2,8 +2,9 @@
 
 use super::args::{CallArgs, HostArgs, JoinArgs};
 use super::exit::{Exit, Failure};
+use super::input::Input;
 use super::json::JsonView;
-use super::lines::{HELP, LineView, who};
+use super::lines::LineView;
 use super::secret::{self, Typed};
 use super::target;
 use crate::audio::{AudioEvent, AudioSystem, CaptureReader, DeviceSpec, Direction, PlaybackWriter};
@@ -21,12 +22,11 @@ use crate::voice::engine::{EngineControl, engine};
 use crate::voice::recorder::Recorder;
 use crate::voice::thread::VoiceThread;
 use protocol::name::DisplayName;
-use std::io::BufRead;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 const PORT_DEFAULT: u16 = 4700;
 
@@ -147,20 +147,25 @@ async fn call(
     let (mut voice, control) = start_voice(sound, recorder, epoch, frames)?;
     let leaving = leaving(args.duration);
     tokio::pin!(leaving);
-    let entering = enter(&surroundings, way, &events);
+    let (commands, commanded) = mpsc::channel(COMMANDS_QUEUE);
+    let leave = Arc::new(Notify::new());
+    let input = Input { json: args.json, commands, events: events.clone(), snapshot, leave: leave.clone() };
+    let entering = enter(&surroundings, way, &events, input);
     let (doors, introducer) = tokio::select! {
         entered = entering => entered?,
         reason = &mut leaving => {
             surroundings.node.close().await;
             return Ok(reason);
         }
+        () = leave.notified() => {
+            surroundings.node.close().await;
+            return Ok("left".into());
+        }
         () = voice.thread.ended() => {
             surroundings.node.close().await;
             return Err(voice_ended());
         }
     };
-    let (commands, commanded) = mpsc::channel(COMMANDS_QUEUE);
-    spawn_input(args.json, commands, events.clone(), snapshot);
     let (stop, wiring_commands) = merge_leave(commanded);
     let wiring = Wiring { commands: wiring_commands, events, snapshots };
     let session = Session::run(surroundings, doors, control, introducer, wiring);
@@ -309,10 +314,12 @@ fn start_voice(
     Ok((Voice { thread, _sound: sound }, control))
 }
 
+/// Commands are read from `ready` on: `leave` must work while nobody answers.
 async fn enter(
     surroundings: &Surroundings,
     way: Way<'_>,
     events: &mpsc::Sender<Event>,
+    input: Input,
 ) -> Result<(Doors, Option<entering::Entered>), Failure> {
     let listen = surroundings.node.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let id = surroundings.myself.identity.peer_id().to_string();
@@ -328,10 +335,12 @@ async fn enter(
                 write_private(path, &ticket)?;
             }
             let _ = events.try_send(Event::Ready { id, listen, ticket: Some(ticket) });
+            input.spawn();
             Ok((doors, None))
         }
         Way::Enter(key) => {
             let _ = events.try_send(Event::Ready { id, listen, ticket: None });
+            input.spawn();
             let (entered, doors) = entering::enter(surroundings, key).await?;
             Ok((doors, Some(entered)))
         }
@@ -389,41 +398,6 @@ async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-/// Reads commands from stdin on a thread of its own, since such a read cannot be cancelled.
-fn spawn_input(
-    json: bool,
-    commands: mpsc::Sender<Command>,
-    events: mpsc::Sender<Event>,
-    snapshot: watch::Receiver<Snapshot>,
-) {
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines() {
-            let Ok(line) = line else { return };
-            if line.trim().is_empty() {
-                continue;
-            }
-            if !json && line.trim() == "help" {
-                println!("{HELP}");
-                continue;
-            }
-            match line.parse() {
-                Ok(Command::Status) if !json => println!("{}", who(&snapshot.borrow())),
-                Ok(command) => {
-                    if commands.blocking_send(command).is_err() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    let hint = if json { "" } else { "type help for all commands" };
-                    let error =
-                        Event::Error { code: "bad_command", message: error.to_string(), hint: hint.into() };
-                    let _ = events.try_send(error);
-                }
-            }
-        }
-    });
 }
 
 fn print_events(mut events: mpsc::Receiver<Event>, json: bool, started: Instant) {

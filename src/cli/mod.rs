@@ -8,6 +8,7 @@ mod call;
 mod demo;
 mod devices;
 pub mod exit;
+mod input;
 mod json;
 mod lines;
 mod secret;
