@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod spawn;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Stdio;
@@ -260,4 +260,26 @@ fn leaving_works_while_nobody_answers_the_join() {
     assert_eq!(output.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("Bye (left).\n"));
     assert!(started.elapsed() < Duration::from_secs(6), "it went on trying for {:?}", started.elapsed());
+}
+
+#[test]
+fn a_call_whose_output_nobody_reads_any_more_is_left() {
+    let home = home();
+    for (json, input) in [(Some("--json"), ""), (None, "help\n"), (None, "dance\n")] {
+        let mut command = spawn::program(home.path());
+        command.arg("host").args(SILENT).args(json).args(["--duration", "20"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = Instant::now();
+        let mut child = command.spawn().expect("the program starts");
+        let stdout = child.stdout.as_mut().expect("stdout is piped");
+        assert_eq!(stdout.read(&mut [0]).expect("it says something"), 1);
+        drop(child.stdout.take());
+        let mut stdin = child.stdin.take().expect("stdin is piped");
+        stdin.write_all(input.as_bytes()).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*complaint), (Some(0), ""), "{json:?} {input:?}");
+        assert!(started.elapsed() < Duration::from_secs(15), "{json:?} {input:?}: it went on unseen");
+        drop(stdin);
+    }
 }

@@ -72,15 +72,20 @@ fn run(args: CallArgs, way: Result<Way<'_>, Failure>) -> Result<(), Failure> {
     let (snapshots, snapshot) = watch::channel(Snapshot::default());
     let json = args.json;
     let (printer_done, printer) = std::sync::mpsc::channel();
+    let unread = Arc::new(Notify::new());
+    let nobody_reads = unread.clone();
     std::thread::spawn(move || {
-        print_events(printed, json, started);
+        if print_events(printed, json, started).is_err() {
+            nobody_reads.notify_one();
+        }
         // The other end is gone when it did not wait long enough.
         let _ = printer_done.send(());
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Bug, "runtime", error.to_string(), ""))?;
-    let result =
-        way.and_then(|way| runtime.block_on(call(args, way, started, events.clone(), snapshots, snapshot)));
+    let result = way.and_then(|way| {
+        runtime.block_on(call(args, way, started, events.clone(), (snapshots, snapshot), unread))
+    });
     let last = match &result {
         Ok(reason) => Event::Bye { reason: reason.clone() },
         Err(failure) => {
@@ -120,8 +125,8 @@ async fn call(
     way: Way<'_>,
     epoch: Instant,
     events: mpsc::Sender<Event>,
-    snapshots: watch::Sender<Snapshot>,
-    snapshot: watch::Receiver<Snapshot>,
+    (snapshots, snapshot): (watch::Sender<Snapshot>, watch::Receiver<Snapshot>),
+    unread: Arc<Notify>,
 ) -> Result<String, Failure> {
     let file = config::load(args.config.as_deref())?;
     let data_dir = match args.data_dir.clone() {
@@ -145,11 +150,12 @@ async fn call(
     let sound = open_sound(&args, &file, events.clone())?;
     let recorder = args.record.as_deref().map(start_recorder).transpose()?;
     let (mut voice, control) = start_voice(sound, recorder, epoch, frames)?;
-    let leaving = leaving(args.duration);
+    let leaving = leaving(args.duration, unread.clone());
     tokio::pin!(leaving);
     let (commands, commanded) = mpsc::channel(COMMANDS_QUEUE);
     let leave = Arc::new(Notify::new());
-    let input = Input { json: args.json, commands, events: events.clone(), snapshot, leave: leave.clone() };
+    let input =
+        Input { json: args.json, commands, events: events.clone(), snapshot, leave: leave.clone(), unread };
     let entering = enter(&surroundings, way, &events, input);
     let (doors, introducer) = tokio::select! {
         entered = entering => entered?,
@@ -365,8 +371,9 @@ fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Resolves when it is time to go: by signal, or after `--duration`.
-async fn leaving(duration: Option<Duration>) -> String {
+/// Resolves when it is time to go: by signal, after `--duration`, or when stdout is closed: whoever ran us with it is gone,
+/// and a microphone must not stay open unseen.
+async fn leaving(duration: Option<Duration>, unread: Arc<Notify>) -> String {
     let elapsed = async {
         match duration {
             Some(duration) => tokio::time::sleep(duration).await,
@@ -376,6 +383,7 @@ async fn leaving(duration: Option<Duration>) -> String {
     tokio::select! {
         () = elapsed => "time is up".into(),
         () = interrupted() => "interrupted".into(),
+        () = unread.notified() => "nobody reads the output".into(),
     }
 }
 
@@ -400,14 +408,15 @@ async fn interrupted() {
     }
 }
 
-fn print_events(mut events: mpsc::Receiver<Event>, json: bool, started: Instant) {
+/// Prints events until the last one. Fails when nobody reads them.
+fn print_events(mut events: mpsc::Receiver<Event>, json: bool, started: Instant) -> std::io::Result<()> {
     let json_view = JsonView::new(started);
     let mut line_view = LineView::default();
     while let Some(event) = events.blocking_recv() {
-        let shown = if json { json_view.show(&event) } else { line_view.show(&event) };
-        let last = matches!(event, Event::Bye { .. });
-        if shown.is_err() || last {
-            return;
+        if json { json_view.show(&event) } else { line_view.show(&event) }?;
+        if matches!(event, Event::Bye { .. }) {
+            break;
         }
     }
+    Ok(())
 }

@@ -22,14 +22,19 @@ pub(super) struct Input {
     pub(super) snapshot: watch::Receiver<Snapshot>,
     /// Told of `leave` beside the command itself, since nobody takes commands before we are in.
     pub(super) leave: Arc<Notify>,
+    /// Told when an answer finds no reader.
+    pub(super) unread: Arc<Notify>,
 }
 
 impl Input {
     /// Reads stdin to its end.
     pub(super) fn spawn(self) {
         std::thread::spawn(move || {
-            // Nothing to be done about stdin that cannot be read or a stdout that is gone; the call goes on.
-            let _ = self.read(io::stdin().lock(), &io::stdout());
+            let read = self.read(io::stdin().lock(), &io::stdout());
+            // A stdin that cannot be read is one without commands.
+            if read.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+                self.unread.notify_one();
+            }
         });
     }
 
@@ -106,7 +111,8 @@ mod tests {
         let (commands, mut commanded) = mpsc::channel(16);
         let (events, mut refused) = mpsc::channel::<Event>(16);
         let (_snapshots, snapshot) = watch::channel(Snapshot::default());
-        let reader = Input { json: true, commands, events, snapshot, leave: Arc::default() };
+        let reader =
+            Input { json: true, commands, events, snapshot, leave: Arc::default(), unread: Arc::default() };
         reader.read(input, Vec::new()).unwrap();
         drop(reader);
         let commands = std::iter::from_fn(|| commanded.try_recv().ok()).collect();
@@ -132,7 +138,8 @@ mod tests {
         let (events, _unprinted) = mpsc::channel(16);
         let (_snapshots, snapshot) = watch::channel(Snapshot::default());
         let leave = Arc::new(Notify::new());
-        let reader = Input { json: true, commands, events, snapshot, leave: leave.clone() };
+        let reader =
+            Input { json: true, commands, events, snapshot, leave: leave.clone(), unread: Arc::default() };
         let read = tokio::task::spawn_blocking(move || reader.read(&b"mute\nleave\n"[..], Vec::new()));
         read.await.unwrap().unwrap();
         leave.notified().await;
@@ -157,7 +164,14 @@ mod tests {
             let (commands, _commanded) = mpsc::channel(1);
             let (events, _refused) = mpsc::channel(1);
             let (_snapshots, snapshot) = watch::channel(Snapshot::default());
-            let reader = Input { json: false, commands, events, snapshot, leave: Arc::default() };
+            let reader = Input {
+                json: false,
+                commands,
+                events,
+                snapshot,
+                leave: Arc::default(),
+                unread: Arc::default(),
+            };
             assert!(reader.read(question.as_bytes(), Gone).is_err());
         }
     }

@@ -17,6 +17,7 @@ mod target;
 use args::{Cli, Commands};
 use clap::Parser;
 use exit::{Exit, Failure};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Parses the command line and does what it says.
@@ -43,9 +44,11 @@ pub fn main() -> ExitCode {
 }
 
 fn complain(failure: &Failure) {
-    eprintln!("roundtable: {}", failure.message);
+    let mut stderr = std::io::stderr().lock();
+    // Nobody may read it; the exit code still tells.
+    let _ = writeln!(stderr, "roundtable: {}", failure.message);
     if !failure.hint.is_empty() {
-        eprintln!("  {}", failure.hint);
+        let _ = writeln!(stderr, "  {}", failure.hint);
     }
 }
 
