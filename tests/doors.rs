@@ -27,13 +27,13 @@ fn idlers_behind_a_friends_own_address_only_delay_the_friend() {
 /// Somebody at `idlers` opens connections and says nothing; then a friend joins.
 fn friend_gets_in_within(limit: Duration, idlers: &str) {
     let (host, ticket, listen) = Running::host(&[]);
-    let port = listen.parse::<SocketAddr>().unwrap().port();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let port = listen.parse::<SocketAddr>().expect("an address").port();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _standing = runtime.block_on(async {
         let mut standing = Vec::new();
         for _ in 0..IDLERS {
-            let udp = SystemUdp::bind(idlers.parse().unwrap()).unwrap();
-            let (node, _) = Node::start(Box::new(udp), None).unwrap();
+            let udp = SystemUdp::bind(idlers.parse().expect("an address")).expect("a port");
+            let (node, _) = Node::start(Box::new(udp), None).expect("a node");
             let dial = async move { node.dial(SocketAddr::from(([127, 0, 0, 1], port)), false).await };
             standing.push(tokio::spawn(dial));
         }
@@ -66,4 +66,13 @@ fn members_with_several_addresses_find_each_other_once_and_stay() {
         let count = |kind: &str| events.iter().filter(|event| event["event"] == kind).count();
         assert_eq!((count("connected"), count("lost"), count("left")), (2, 0, 0), "{events:#?}");
     }
+}
+
+#[test]
+fn without_lan_no_address_of_the_local_network_is_told() {
+    let (host, ticket, _) = Running::host(&["--listen", "[::]:0", "--no-lan"]);
+    let ticket: protocol::invite::Ticket = ticket.parse().expect("a ticket");
+    let told: Vec<_> = ticket.candidates.iter().map(|address| address.ip()).collect();
+    assert!(!told.iter().any(|ip| roundtable::net::interfaces::is_local(*ip)), "{told:?}");
+    drop(host);
 }

@@ -150,7 +150,7 @@ fn a_ticket_whose_expiry_was_forged_is_refused_by_the_host() {
         let myself = Myself {
             identity: Arc::new(Identity::from_seed(&[1; 32])),
             name: "Host".into(),
-            addresses: own_addresses(&node),
+            addresses: own_addresses(&node, true),
         };
         let (frames, _) = broadcast::channel(8);
         let surroundings = Surroundings { node, myself: Arc::new(myself), frames, epoch: Instant::now() };

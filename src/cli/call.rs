@@ -141,7 +141,7 @@ async fn call(
     }
     let name = args.name.clone().or(file.name.clone()).unwrap_or_else(login_name);
     let node = open_port(args.listen.or(file.listen))?;
-    let addresses: Vec<SocketAddr> = own_addresses(&node);
+    let addresses: Vec<SocketAddr> = own_addresses(&node, !args.no_lan);
     let myself =
         Myself { identity: store.identity.clone(), name: DisplayName::new(&name).to_string(), addresses };
     let (frames, _) = broadcast::channel(FRAMES_QUEUE);

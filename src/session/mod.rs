@@ -27,7 +27,7 @@ use protocol::media::Frame;
 use protocol::noise::{HandshakeError, Mode};
 use snapshot::Snapshot;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, broadcast, mpsc};
@@ -399,9 +399,11 @@ impl Drop for Visit {
     }
 }
 
-/// Where others may reach this node.
-pub fn own_addresses(node: &Node) -> Vec<std::net::SocketAddr> {
-    node.local_addr().map(interfaces::addresses).unwrap_or_default()
+/// Where others may reach this node; with `lan` also from the same machine or local network.
+pub fn own_addresses(node: &Node, lan: bool) -> Vec<SocketAddr> {
+    let mut addresses = node.local_addr().map(interfaces::addresses).unwrap_or_default();
+    addresses.retain(|address| lan || !interfaces::is_local(address.ip()));
+    addresses
 }
 
 /// The group a set of doors leads to, for whoever needs only that.
