@@ -95,14 +95,24 @@ fn run(args: CallArgs, way: Result<Way<'_>, Failure>) -> Result<(), Failure> {
     let bye = matches!(last, Event::Error { .. }).then(|| Event::Bye { reason: "error".into() });
     // Without --json the failure is told on stderr instead.
     if json || result.is_ok() {
-        let _ = events.try_send(last);
-        let _ = bye.map(|bye| events.try_send(bye));
+        runtime.block_on(say_last(&events, [Some(last), bye]));
     }
     drop(events);
     // Tasks that still hold a sender end with the runtime; a thread that waits for input does not.
     runtime.shutdown_background();
     let _ = printer.recv_timeout(LAST_WORDS);
     result.map(drop)
+}
+
+/// Events may be dropped, the last ones not: they wait for room, though not for ever.
+async fn say_last(events: &mpsc::Sender<Event>, last: [Option<Event>; 2]) {
+    let _ = tokio::time::timeout(LAST_WORDS, async {
+        for event in last.into_iter().flatten() {
+            // The printer is gone when nobody reads.
+            let _ = events.send(event).await;
+        }
+    })
+    .await;
 }
 
 /// Options of the interface that this version does not have yet: an option that protects privacy must not be
@@ -419,4 +429,42 @@ fn print_events(mut events: mpsc::Receiver<Event>, json: bool, started: Instant)
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LAST_WORDS, say_last};
+    use crate::session::event::Event;
+    use tokio::sync::mpsc;
+    use tokio::time::{Instant, sleep};
+
+    fn bye(reason: &str) -> Event {
+        Event::Bye { reason: reason.into() }
+    }
+
+    #[tokio::test]
+    async fn the_last_words_wait_for_a_slow_reader() {
+        let (events, mut printed) = mpsc::channel(1);
+        events.try_send(bye("earlier")).unwrap();
+        let reader = tokio::spawn(async move {
+            sleep(LAST_WORDS / 2).await;
+            let mut seen = Vec::new();
+            while let Some(Event::Bye { reason }) = printed.recv().await {
+                seen.push(reason);
+            }
+            seen
+        });
+        say_last(&events, [Some(bye("error")), Some(bye("last"))]).await;
+        drop(events);
+        assert_eq!(reader.await.unwrap(), ["earlier", "error", "last"]);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_stands_still_does_not_hold_up_the_end() {
+        let (events, _printed) = mpsc::channel(1);
+        events.try_send(bye("earlier")).unwrap();
+        let started = Instant::now();
+        say_last(&events, [Some(bye("last")), None]).await;
+        assert!(started.elapsed() < 10 * LAST_WORDS, "{:?}", started.elapsed());
+    }
 }
