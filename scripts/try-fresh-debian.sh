@@ -35,9 +35,9 @@ rm -f "$root.log"
 for file in etc/resolv.conf etc/hosts; do
     if [ -e "/$file" ]; then cat "/$file" >"$root/$file"; fi
 done
-mkdir -p "$root/usr/local/share/ca-certificates" "$root/root/roundtable"
+mkdir -p "$root/usr/local/share/ca-certificates" "$root/srv/roundtable" "$root/srv/home"
 find /usr/local/share/ca-certificates -name '*.crt' -exec cp {} "$root/usr/local/share/ca-certificates/" \; 2>/dev/null || :
-git -C "$repository" archive HEAD | tar -x -C "$root/root/roundtable"
+git -C "$repository" archive HEAD | tar -x -C "$root/srv/roundtable"
 
 export root rust_from_here
 # The words of COMMAND are handed through as they are.
@@ -45,15 +45,15 @@ unshare --mount sh -euc '
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
     lend() {
-        mkdir -p "$root/root/$2"
-        mount --bind "$1" "$root/root/$2"
-        mount -o remount,bind,ro "$root/root/$2"
+        mkdir -p "$root/srv/home/$2"
+        mount --bind "$1" "$root/srv/home/$2"
+        mount -o remount,bind,ro "$root/srv/home/$2"
     }
     if [ -n "$rust_from_here" ]; then
         lend "${CARGO_HOME:-$HOME/.cargo}/bin" .cargo/bin
         lend "${RUSTUP_HOME:-$HOME/.rustup}" .rustup
     fi
-    exec chroot "$root" /usr/bin/env -i HOME=/root USER=root LANG=C.UTF-8 TERM="${TERM:-dumb}" \
+    exec chroot "$root" /usr/bin/env -i HOME=/srv/home USER=root LANG=C.UTF-8 TERM="${TERM:-dumb}" \
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-        sh -euc "cd /root/roundtable; sh scripts/setup.sh build; exec \"\$@\"" sh "$@"
+        sh -euc "cd /srv/roundtable; sh scripts/setup.sh build; exec \"\$@\"" sh "$@"
 ' sh "$@"

@@ -1,4 +1,7 @@
 //! The command line.
+//!
+//! What stands above each option is the help that people read, where brackets are no links.
+#![allow(rustdoc::broken_intra_doc_links)]
 
 use crate::audio::DeviceSpec;
 use clap::{Args, Parser, Subcommand};

@@ -2,7 +2,7 @@
 //!
 //! One UDP socket carries everything. QUIC sees each peer under a *virtual* address that never changes
 //! ([`paths`]); the socket ([`socket`]) maps it to wherever the peer really is, so that a change of path is
-//! invisible to the connection. [`peer`] turns an authenticated connection into frames and messages.
+//! invisible to the connection. [`link`] turns an authenticated connection into frames and messages.
 
 pub mod congestion;
 pub mod handshake;

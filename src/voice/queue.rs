@@ -47,7 +47,7 @@ impl SoundQueue {
     }
 
     /// History and queue as one: all samples, and the index of the first not yet played. The caller may
-    /// change the latter and what follows, and shortens or lengthens it with [`Self::set_queued`].
+    /// change the latter and what follows, and shortens or lengthens it with [`Self::set_end`].
     pub(super) fn parts_mut(&mut self, room: usize) -> (&mut [f32], usize, usize) {
         self.make_room(room.min(self.room()));
         (&mut self.samples, self.read, self.len)
