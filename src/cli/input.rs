@@ -104,6 +104,7 @@ mod tests {
     use crate::session::snapshot::Snapshot;
     use std::io::{self, Write};
     use std::sync::Arc;
+    use std::time::Duration;
     use tokio::sync::{Notify, mpsc, watch};
 
     /// What comes of this input: commands, and how many lines were refused.
@@ -142,7 +143,8 @@ mod tests {
             Input { json: true, commands, events, snapshot, leave: leave.clone(), unread: Arc::default() };
         let read = tokio::task::spawn_blocking(move || reader.read(&b"mute\nleave\n"[..], Vec::new()));
         read.await.unwrap().unwrap();
-        leave.notified().await;
+        let told = tokio::time::timeout(Duration::from_secs(10), leave.notified()).await;
+        assert!(told.is_ok(), "nobody is told");
     }
 
     /// An output that nobody reads.
