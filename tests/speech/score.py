@@ -6,7 +6,7 @@
 One line of JSON goes to standard output:
 
 pesq_wb   ITU-T P.862.2, 1 (bad) to 4.64 (identical), on both resampled to 16 kHz
-stoi      short-time objective intelligibility, 0 to 1
+stoi      short-time objective intelligibility, 0 to 1, each second moved to where it was said
 lag_ms    how much later than the reference's first sample the received copy of it begins
 drift_ms  the lag of the last third less that of the first: clocks running apart, or a buffer that moved
 level_db  the level of what was received less that of the reference
@@ -194,13 +194,29 @@ def measure(reference, received, full_scale, lag):
     ends = [lag_of_piece(reference, received, lag, at, third) for at in (0, len(reference) - third)]
     return {
         "pesq_wb": pesq_wb(reference, heard),
-        "stoi": intelligibility(reference, heard),
+        "stoi": intelligibility(reference, aligned(reference, received, lag, segments)),
         "lag_ms": lag * 1000 / RATE,
         "drift_ms": None if None in ends else (ends[1] - ends[0]) * 1000 / RATE,
         "level_db": level_db(heard) - level_db(reference),
         "clipped": int(np.count_nonzero((full_scale >= start) & (full_scale < start + len(reference)))),
         "segments": segments,
     }
+
+
+def aligned(reference, received, lag, segments):
+    """What was heard, each second of it moved to where it was said. STOI compares 25 ms at a time and knows no
+    delay, so that a buffer which moved by as much would pass for mumbling. A second that was not found stays
+    where the one before it was."""
+    heard = np.zeros(len(reference))
+    for segment, at in zip(segments, range(0, len(reference), RATE)):
+        if segment["lag_ms"] is not None:
+            lag = segment["lag_ms"] * RATE / 1000
+        end = len(reference) if segment is segments[-1] else at + RATE
+        start = round(lag) + at
+        skipped = max(-start, 0)
+        piece = received[max(start, 0) : max(start + end - at, 0)]
+        heard[at + skipped : at + skipped + len(piece)] = piece
+    return heard
 
 
 def lags_by_second(reference, received, lag):

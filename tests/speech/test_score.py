@@ -90,6 +90,7 @@ class Score(unittest.TestCase):
         self.assertAlmostEqual(result["drift_ms"], 50, delta=2)
         self.assertAlmostEqual(result["segments"][1]["lag_ms"], 200, delta=1)
         self.assertAlmostEqual(result["segments"][8]["lag_ms"], 250, delta=1)
+        self.assertGreater(result["stoi"], 0.98)
 
     def test_a_slower_clock_shows_as_drift(self):
         slower = resample(self.voice, round(len(self.voice) * 1.0003))
