@@ -37,7 +37,7 @@ test: ## Install what is missing and run every test
 # The scoring's Python packages, in a place of their own. PESQ is compiled here, so this takes a while once.
 $(VENV)/ready: tests/speech/requirements.txt
 	@echo "Preparing the Python packages that score speech ..." && rm -rf $(VENV) && python3 -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $< && touch $@
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --use-pep517 --requirement $< && touch $@
 
 .PHONY: lint
 lint: ## Formatting, clippy, documentation, and licences where cargo-deny is installed
