@@ -1,39 +1,16 @@
 //! Sound waits for nothing: not for the allocator, not for the network, not for anybody's lock.
 
-// The standard library's allocator trait can only be implemented unsafely; this one counts and passes on.
-#![allow(unsafe_code)]
+#[path = "support/counting.rs"]
+mod counting;
 
+use counting::count;
 use protocol::media::{Arrival, Frame, TICK_SAMPLES};
 use roundtable::audio::{AudioSystem, DeviceSpec};
 use roundtable::voice::engine::{Engine, EngineControl, Microphone, PeerPort, Speaker, engine};
 use roundtable::voice::thread::VoiceThread;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed on unchanged to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        COUNT.with(|count| count.set(count.get() + 1));
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// A buzz with pauses: talkspurts begin and end.
 struct Voice {
@@ -105,10 +82,10 @@ impl Call {
         self.voice.waiting += TICK_SAMPLES;
         self.ear.wanted += TICK_SAMPLES;
         let sent = &mut self.sent;
-        let before = COUNT.with(Cell::get);
+        let before = count();
         self.engine.tick(self.now, &mut self.voice, &mut self.ear, |frame| sent.push(frame));
         self.engine.publish();
-        self.in_ticks += COUNT.with(Cell::get) - before;
+        self.in_ticks += count() - before;
         self.sent.drain(..).collect()
     }
 }
@@ -165,9 +142,9 @@ fn the_devices_ends_neither_allocate_nor_free_in_a_tick() {
     let (mut engine, _control) = engine(4, None).expect("Opus starts");
     let (mut frames, mut counted, start) = (0, 0, Instant::now());
     while start.elapsed() < Duration::from_millis(500) {
-        let before = COUNT.with(Cell::get);
+        let before = count();
         engine.tick(start.elapsed(), &mut microphone, &mut speaker, |_| frames += 1);
-        counted += COUNT.with(Cell::get) - before;
+        counted += count() - before;
         thread::sleep(Duration::from_millis(2));
     }
     system.stop();

@@ -1,36 +1,13 @@
 //! Receiving and mixing run on a thread that must not wait for the allocator.
 
-// The standard library's allocator trait can only be implemented unsafely; this one counts and passes on.
-#![allow(unsafe_code)]
+#[path = "support/counting.rs"]
+mod counting;
 
+use counting::count;
 use opus::{Application, Channels, Encoder};
 use protocol::media::{Frame, FrameBytes, FrameOrigin, MediaTime};
 use roundtable::voice::{Mixer, Receiver};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::Duration;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed on unchanged to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        COUNT.with(|count| count.set(count.get() + 1));
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn frames() -> Vec<Frame> {
     let mut encoder = Encoder::new(48_000, Channels::Mono, Application::Voip).expect("an encoder");
@@ -59,7 +36,7 @@ fn receiving_and_mixing_never_allocate() {
     let mut receiver = Receiver::new().expect("a decoder");
     let mut mixer = Mixer::new(480);
     let mut sound = [0.0; 480];
-    let before = COUNT.with(Cell::get);
+    let before = count();
     let mut next = 0;
     for pull in 0..1_000_u64 {
         let now = Duration::from_millis(pull * 10);
@@ -76,7 +53,7 @@ fn receiving_and_mixing_never_allocate() {
         mixer.finish(&mut sound);
     }
     let report = receiver.report();
-    let allocations = COUNT.with(Cell::get) - before;
+    let allocations = count() - before;
     assert_eq!(allocations, 0);
     assert!(report.jitter.decoded > 300 && report.jitter.lost > 20, "{report:?}");
     assert!(report.jitter.accelerated + report.jitter.expanded > Duration::ZERO, "{report:?}");

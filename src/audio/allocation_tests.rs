@@ -1,46 +1,21 @@
 //! The callbacks and the engine's ends under a counting allocator, whatever happens to the devices.
 
-// The standard library's allocator trait can only be implemented unsafely; this one counts and passes on.
-#![allow(unsafe_code)]
+#[path = "../../tests/support/counting.rs"]
+mod counting;
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    sync::Arc,
-};
+use counting::count;
+use std::sync::Arc;
 
 use super::{
     AudioCounters, CaptureReader, PlaybackWriter,
     line::{Capture, Playback, Side, handover},
 };
 
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed on unchanged to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        COUNT.with(|count| count.set(count.get() + 1));
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// Allocations and frees of this thread during `work`.
 fn counted(work: impl FnOnce()) -> u64 {
-    let before = COUNT.with(Cell::get);
+    let before = count();
     work();
-    COUNT.with(Cell::get) - before
+    count() - before
 }
 
 #[test]

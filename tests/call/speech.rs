@@ -71,7 +71,7 @@ fn concealed_ms(call: &Call) -> u64 {
 }
 
 /// Calls tried for one whose sound nothing else on the machine disturbed. A defect disturbs all of them.
-const CALLS_MAX: usize = 6;
+const CALLS_MAX: usize = 3;
 
 #[test]
 fn speech_arrives_intact_and_soon_in_both_directions_at_once() {
