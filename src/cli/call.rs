@@ -5,6 +5,7 @@ use super::exit::{Exit, Failure};
 use super::input::Input;
 use super::json::JsonView;
 use super::lines::LineView;
+use super::readership;
 use super::secret::{self, Typed};
 use super::target;
 use crate::audio::{AudioEvent, AudioSystem, CaptureReader, DeviceSpec, Direction, PlaybackWriter};
@@ -73,6 +74,7 @@ fn run(args: CallArgs, way: Result<Way<'_>, Failure>) -> Result<(), Failure> {
     let json = args.json;
     let (printer_done, printer) = std::sync::mpsc::channel();
     let unread = Arc::new(Notify::new());
+    readership::watch(unread.clone());
     let nobody_reads = unread.clone();
     std::thread::spawn(move || {
         if print_events(printed, json, started).is_err() {

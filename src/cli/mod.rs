@@ -11,6 +11,7 @@ pub mod exit;
 mod input;
 mod json;
 mod lines;
+mod readership;
 mod secret;
 mod target;
 
