@@ -1,4 +1,4 @@
-//! A flood of garbage at the host's port changes nothing in the call.
+//! Floods at the host's port: of garbage, which changes nothing in the call, and of goodbyes, which cost nothing.
 
 #[path = "support/spawn.rs"]
 #[allow(dead_code, reason = "each test file uses its own part")]
@@ -6,9 +6,14 @@ mod spawn;
 
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use roundtable::net::node::Node;
+use roundtable::net::udp::{SystemUdp, Udp};
 use serde_json::Value;
 use spawn::Running;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -112,4 +117,71 @@ fn a_million_datagrams_of_garbage_change_nothing_in_a_call() {
         assert!(made_up <= allowed, "{name} made up {made_up} ms, more than {allowed}");
         assert!(grown < 8 * 1024, "{name} grew by {grown} KiB");
     }
+}
+
+/// A socket that swallows what is sent until it is opened.
+#[derive(Debug)]
+struct Late {
+    inner: SystemUdp,
+    open: Arc<AtomicBool>,
+}
+
+impl Udp for Late {
+    fn try_send(&self, to: SocketAddr, datagram: &[u8]) -> std::io::Result<()> {
+        if self.open.load(Ordering::Relaxed) { self.inner.try_send(to, datagram) } else { Ok(()) }
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.inner.poll_writable(cx)
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<std::io::Result<(usize, SocketAddr)>> {
+        self.inner.poll_recv(cx, buffer)
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+}
+
+/// Opens a connection whose first packet to arrive is the one that closes it.
+async fn goodbye_first(to: SocketAddr) {
+    let open = Arc::new(AtomicBool::new(false));
+    let inner = SystemUdp::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let late = Late { inner, open: open.clone() };
+    let (node, _) = Node::start(Box::new(late), None).expect("a node");
+    let dial = tokio::time::timeout(Duration::from_millis(5), node.dial(to, false));
+    assert!(dial.await.is_err(), "nothing was sent");
+    // The dial was given up just now, and its goodbye is on its way.
+    open.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+#[test]
+fn strangers_who_say_goodbye_first_cost_a_bounded_amount_of_memory() {
+    let (host, ticket, listen) = Running::host(&[]);
+    let to = SocketAddr::from(([127, 0, 0, 1], listen.parse::<SocketAddr>().expect("an address").port()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let visit = |times: usize| {
+        runtime.block_on(async {
+            let visits: Vec<_> = (0..times).map(|_| tokio::spawn(goodbye_first(to))).collect();
+            for visit in visits {
+                visit.await.expect("no visit panics");
+            }
+        });
+    };
+    // What the first ones need once does not count.
+    visit(10);
+    let before = memory_kib(host.id());
+    for _ in 0..150 {
+        visit(10);
+    }
+    let grown = memory_kib(host.id()).saturating_sub(before);
+    println!("{grown} KiB more memory after 1500 goodbyes");
+    assert!(grown < 8 * 1024, "it grew by {grown} KiB");
+    drop((host, ticket));
 }

@@ -68,6 +68,10 @@ pub enum HandshakeFailure {
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Broken(String),
+    /// The other side's first words were that it closes the connection. QUIC then keeps ours for the whole of its
+    /// idle timeout, [`LINGER`](super::node::LINGER).
+    #[error("it was closed as soon as it was opened")]
+    Lingering,
 }
 
 fn ended(error: &ConnectionError) -> HandshakeFailure {
@@ -134,7 +138,15 @@ async fn respond_at(
 ) -> Result<(Authenticated, Mode), HandshakeFailure> {
     let deadline = started + HANDSHAKE_DEADLINE;
     let connecting = incoming.accept().map_err(|error| ended(&error))?;
-    let connection = within(deadline, async { connecting.await.map_err(|error| ended(&error)) }).await?;
+    let connection = within(deadline, async {
+        connecting.await.map_err(|error| match error {
+            ConnectionError::ConnectionClosed(_) | ConnectionError::ApplicationClosed(_) => {
+                HandshakeFailure::Lingering
+            }
+            other => ended(&other),
+        })
+    })
+    .await?;
     let run = async {
         let (mut send, mut receive) = connection.accept_bi().await.map_err(|error| ended(&error))?;
         let outcome = responder(&connection, &mut send, &mut receive, myself, doors).await;

@@ -18,6 +18,9 @@ use tokio::time::Instant;
 /// How long a silent connection is kept: a member that lost its network keeps its seat for a minute.
 pub const SEAT_KEPT: Duration = Duration::from_secs(60);
 
+/// QUIC's idle timeout: a little longer than the seat, so that it is us who give it up.
+pub const LINGER: Duration = SEAT_KEPT.saturating_add(Duration::from_secs(5));
+
 /// QUIC packets never exceed this, whatever path they take later.
 const MTU_BYTES: u16 = 1200;
 
@@ -204,7 +207,7 @@ pub enum DialError {
 
 fn transport() -> TransportConfig {
     let mut transport = TransportConfig::default();
-    let idle = IdleTimeout::try_from(SEAT_KEPT + Duration::from_secs(5)).expect("65 s fit QUIC's timeout");
+    let idle = IdleTimeout::try_from(LINGER).expect("65 s fit QUIC's timeout");
     transport
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(None)

@@ -22,6 +22,9 @@ use zeroize::Zeroizing;
 /// How long all addresses together may stay silent. A lost first packet is repeated after 0.3, 0.9 and 2.1 s.
 const REACH_DEADLINE: Duration = Duration::from_secs(8);
 
+/// Connections that may fail halfway before we give up.
+const TRIES_MAX: u32 = 3;
+
 /// What lets us in.
 #[derive(Clone)]
 pub enum Key {
@@ -96,7 +99,17 @@ pub async fn enter(surroundings: &Surroundings, key: Key) -> Result<(Entered, Do
         }
     };
     let way = Way { credential, expected, password };
-    let (entered, group) = first_to_let_us_in(surroundings, &addresses, way).await?;
+    let mut tries = 1;
+    let (entered, group) = loop {
+        match first_to_let_us_in(surroundings, &addresses, way.clone()).await {
+            // Somebody answers: on a bad network the next try gets through.
+            Err(EnterError::Failed(reason)) if tries < TRIES_MAX => {
+                tries += 1;
+                tracing::debug!(reason, "trying again to get in");
+            }
+            decided => break decided?,
+        }
+    };
     let doors = Doors::join(group, surroundings.myself.identity.peer_id(), &entered.welcome);
     if let Key::Password { password, .. } = key {
         // Whoever came by password can let others in by it.
@@ -156,7 +169,9 @@ async fn shake_hands(
     let shaken = handshake::initiate(dialled, myself, credential, expected, password, started).await;
     let (mut authenticated, mode) = shaken.map_err(|failure| match failure {
         HandshakeFailure::Refused(error) => EnterError::Refused(error),
-        HandshakeFailure::Deadline | HandshakeFailure::Broken(_) => EnterError::Failed(failure.to_string()),
+        HandshakeFailure::Deadline | HandshakeFailure::Broken(_) | HandshakeFailure::Lingering => {
+            EnterError::Failed(failure.to_string())
+        }
     })?;
     let welcome = match timeout(HANDSHAKE_DEADLINE, first_message(&mut authenticated)).await {
         Ok(Ok(Message::Welcome(welcome))) => welcome,

@@ -14,7 +14,7 @@ mod watch;
 use crate::net::handshake::{self, Doorkeeper, HandshakeFailure, Myself};
 use crate::net::interfaces;
 use crate::net::link::{Authenticated, LinkEvent, LinkId};
-use crate::net::node::Node;
+use crate::net::node::{LINGER, Node};
 use crate::voice::engine::EngineControl;
 use command::{Command, Ptt, TICKET_LIFETIME};
 use doors::Doors;
@@ -41,6 +41,10 @@ const HANDSHAKES_MAX: usize = 16;
 
 /// Unauthenticated handshakes of one address. A household behind one address joins faster than it fills them.
 const HANDSHAKES_PER_ADDRESS: usize = 4;
+
+/// Connections that were closed by their first packet, which costs a stranger nothing and us 20 KiB for a minute.
+/// While there are as many, the door stays shut.
+const LINGERING_MAX: usize = 64;
 
 /// Somebody who tries over and over is told of once in this time.
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(10);
@@ -194,7 +198,10 @@ impl Session {
                     hint: "nothing to do if you expected nobody".into(),
                 });
             }
-            HandshakeFailure::Refused(_) | HandshakeFailure::Deadline | HandshakeFailure::Broken(_) => {
+            HandshakeFailure::Refused(_)
+            | HandshakeFailure::Deadline
+            | HandshakeFailure::Broken(_)
+            | HandshakeFailure::Lingering => {
                 tracing::debug!(%failure, "a handshake failed");
             }
         }
@@ -342,12 +349,14 @@ pub fn reason_code(reason: protocol::noise::RefuseReason) -> &'static str {
 /// Accepts connections and runs their handshakes, a bounded number at a time, in all and from each address.
 async fn answer_doors(surroundings: Surroundings, doors: Doors, reports: mpsc::Sender<Report>) {
     let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let lingering = Arc::new(Semaphore::new(LINGERING_MAX));
     let visitors = Visitors::default();
     while let Some(incoming) = surroundings.node.accept().await {
         let remote = surroundings.node.socket().paths().outbound(incoming.remote_address());
         let visit = remote.and_then(|remote| visitors.enter(remote.ip()));
         let place = places.clone().try_acquire_owned();
-        let (Some(visit), Ok(place)) = (visit, place) else {
+        let room = lingering.clone().try_acquire_owned();
+        let (Some(visit), Ok(place), Ok(room)) = (visit, place, room) else {
             // Nothing is said: an answer would be of use only to a flood, and a friend's packet is repeated. (QUIC's
             // Retry would have newcomers prove their address, but without connection ids the packets they repeat
             // after it look like connections of their own.)
@@ -357,14 +366,20 @@ async fn answer_doors(surroundings: Surroundings, doors: Doors, reports: mpsc::S
         };
         let (surroundings, doors, reports) = (surroundings.clone(), doors.clone(), reports.clone());
         tokio::spawn(async move {
-            let Surroundings { node, myself, .. } = surroundings;
-            let report = match handshake::respond(incoming, &node, &myself, &doors).await {
+            let outcome =
+                handshake::respond(incoming, &surroundings.node, &surroundings.myself, &doors).await;
+            drop((visit, place, surroundings));
+            let lingers = matches!(outcome, Err(HandshakeFailure::Lingering));
+            let report = match outcome {
                 Ok((authenticated, mode)) => Report::Authenticated(Box::new(authenticated), mode),
                 Err(failure) => Report::Refused(failure),
             };
-            drop((visit, place));
             // The session is over: nobody is interested any more.
             let _ = reports.send(report).await;
+            if lingers {
+                tokio::time::sleep(LINGER).await;
+            }
+            drop(room);
         });
     }
 }
