@@ -198,8 +198,9 @@ fn files_that_cannot_be_used_are_named_with_the_line() {
     let path = |name: &str| home.path().join(name);
     std::fs::write(path("config.toml"), "name = \"Ada\"\n\ninptu = \"null\"\n").expect("writable");
     std::fs::write(path("device.toml"), "input = \"tone:x\"\n").expect("writable");
-    let [config, device, missing, ticket] = ["config.toml", "device.toml", "missing.toml", "no/ticket"]
-        .map(|name| path(name).display().to_string());
+    let [config, device, missing, ticket, log] =
+        ["config.toml", "device.toml", "missing.toml", "no/ticket", "no/log"]
+            .map(|name| path(name).display().to_string());
     let with = |words: &[&str]| said(home.path(), &[&["host"], words].concat(), "");
     insta::assert_snapshot!(
         [
@@ -207,6 +208,7 @@ fn files_that_cannot_be_used_are_named_with_the_line() {
             with(&["--config", &device, "--listen", "127.0.0.1:0"]),
             with(&["--config", &missing]),
             with(&[&["--ticket-file", &ticket][..], &SILENT].concat()),
+            with(&[&["--rtlog", &log][..], &SILENT].concat()),
         ]
         .join("\n")
     );

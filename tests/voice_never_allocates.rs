@@ -5,7 +5,8 @@ mod counting;
 
 use counting::count;
 use opus::{Application, Channels, Encoder};
-use protocol::media::{Frame, FrameBytes, FrameOrigin, MediaTime};
+use protocol::media::{Arrival, Frame, FrameBytes, FrameOrigin, MediaTime};
+use roundtable::voice::rtlog::create;
 use roundtable::voice::{Mixer, Receiver};
 use std::time::Duration;
 
@@ -32,7 +33,18 @@ fn frames() -> Vec<Frame> {
 
 #[test]
 fn receiving_and_mixing_never_allocate() {
+    receive(false);
+}
+
+#[test]
+fn receiving_never_allocates_while_it_is_logged() {
+    receive(true);
+}
+
+fn receive(logged: bool) {
     let frames = frames();
+    let dir = tempfile::tempdir().expect("a folder for temporary files");
+    let mut log = logged.then(|| create(&dir.path().join("call.rtlog")).expect("a file in a new folder"));
     let mut receiver = Receiver::new().expect("a decoder");
     let mut mixer = Mixer::new(480);
     let mut sound = [0.0; 480];
@@ -43,11 +55,20 @@ fn receiving_and_mixing_never_allocate() {
         // In bursts of five and later evenly, with losses: every operation has its turn.
         while (pull % 10 == 0 || pull > 350) && next < frames.len() && next as u64 * 2 <= pull {
             if next % 13 != 5 {
+                if let Some((log, _)) = &mut log {
+                    log.arrival(3, &Arrival { at: now, frame: frames[next] });
+                }
                 receiver.insert(now, &frames[next]);
             }
             next += 1;
         }
-        receiver.pull(now, &mut sound);
+        match &mut log {
+            Some((log, _)) => {
+                log.pull(now, sound.len());
+                receiver.pull_noting(now, &mut sound, |note| log.note(3, note));
+            }
+            None => receiver.pull(now, &mut sound),
+        }
         mixer.begin(480);
         mixer.add(3, 0.8, &sound);
         mixer.finish(&mut sound);

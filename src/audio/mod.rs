@@ -35,6 +35,7 @@ pub use counters::{AudioCounters, DirectionCounters, DirectionStats};
 pub use error::AudioError;
 pub use hosts::{DeviceInfo, list_devices};
 pub use playback::PlaybackWriter;
+pub use rate::RateConverter;
 pub use spec::{DeviceSpec, SpecError};
 pub use system::{AudioEvent, AudioSystem, Direction};
 

@@ -16,7 +16,7 @@ const SINC_TAPS: usize = 64;
 pub(crate) const RATES: std::ops::RangeInclusive<u32> = 2_000..=768_000;
 
 /// Converts a mono stream. Everything it needs is allocated by [`new`](Self::new).
-pub(crate) struct RateConverter {
+pub struct RateConverter {
     inner: Async<f32>,
     chunk: Box<[f32]>,
     filled: usize,
@@ -24,8 +24,11 @@ pub(crate) struct RateConverter {
 }
 
 impl RateConverter {
-    /// `None` when the rates (in hertz, within [`RATES`]) are equal and nothing is to be done.
-    pub(crate) fn new(from: u32, to: u32) -> Option<Self> {
+    /// `None` when the rates (in hertz, 2,000 to 768,000) are equal and nothing is to be done.
+    ///
+    /// # Panics
+    /// When a rate is outside these bounds.
+    pub fn new(from: u32, to: u32) -> Option<Self> {
         if from == to {
             return None;
         }
@@ -43,7 +46,7 @@ impl RateConverter {
 
     /// Takes all of `input` and hands `sink` what has become ready, in one or more pieces. Up to
     /// a millisecond stays inside until more comes.
-    pub(crate) fn push(&mut self, mut input: &[f32], mut sink: impl FnMut(&[f32])) {
+    pub fn push(&mut self, mut input: &[f32], mut sink: impl FnMut(&[f32])) {
         while !input.is_empty() {
             let take = input.len().min(self.chunk.len() - self.filled);
             let (now, later) = input.split_at(take);

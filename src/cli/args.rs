@@ -149,6 +149,9 @@ pub struct CallArgs {
     /// Folder of the identity and of known peers
     #[arg(long, value_name = "DIR", env = "ROUNDTABLE_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Log arrivals and pulls into FILE, without sound, names or addresses, for `netsim replay`
+    #[arg(long, value_name = "FILE")]
+    pub rtlog: Option<PathBuf>,
     /// Leave after this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = duration, allow_negative_numbers = true)]
     pub duration: Option<Duration>,

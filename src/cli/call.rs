@@ -7,8 +7,8 @@ use super::json::JsonView;
 use super::lines::LineView;
 use super::readership;
 use super::secret::{self, Typed};
+use super::sound::{open_sound, start_log, start_recorder, start_voice};
 use super::target;
-use crate::audio::{AudioEvent, AudioSystem, CaptureReader, DeviceSpec, Direction, PlaybackWriter};
 use crate::config::{self, ConfigError};
 use crate::net::handshake::Myself;
 use crate::net::node::Node;
@@ -19,9 +19,6 @@ use crate::session::entering::{self, Key};
 use crate::session::event::Event;
 use crate::session::snapshot::Snapshot;
 use crate::session::{Session, Surroundings, Wiring, own_addresses};
-use crate::voice::engine::{EngineControl, engine};
-use crate::voice::recorder::Recorder;
-use crate::voice::thread::VoiceThread;
 use protocol::name::DisplayName;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -38,9 +35,6 @@ const COMMANDS_QUEUE: usize = 64;
 
 /// Encoded frames a link may be behind before the oldest are dropped: 80 ms of the shortest frames.
 const FRAMES_QUEUE: usize = 8;
-
-/// Frames are 10 ms until the session knows how many listen.
-const FRAME_TICKS: u8 = 4;
 
 /// How long the view may take to print what is left at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -161,7 +155,8 @@ async fn call(
 
     let sound = open_sound(&args, &file, events.clone())?;
     let recorder = args.record.as_deref().map(start_recorder).transpose()?;
-    let (mut voice, control) = start_voice(sound, recorder, epoch, frames)?;
+    let log = args.rtlog.as_deref().map(start_log).transpose()?;
+    let (mut voice, control) = start_voice(sound, recorder, log, epoch, frames)?;
     let leaving = leaving(args.duration, unread.clone());
     tokio::pin!(leaving);
     let (commands, commanded) = mpsc::channel(COMMANDS_QUEUE);
@@ -247,89 +242,6 @@ fn open_port(listen: Option<SocketAddr>) -> Result<Node, Failure> {
     };
     let udp = bound.map_err(failed)?;
     Node::start(Box::new(udp), None).map(|(node, _stun)| node).map_err(failed)
-}
-
-type Sound = (AudioSystem, CaptureReader, PlaybackWriter);
-
-fn open_sound(
-    args: &CallArgs,
-    file: &config::ConfigFile,
-    events: mpsc::Sender<Event>,
-) -> Result<Sound, Failure> {
-    let choose = |option: &Option<DeviceSpec>, key: &str, text: &Option<String>| match (option, text) {
-        (Some(spec), _) => Ok(spec.clone()),
-        (None, Some(text)) => text.parse().map_err(|error| {
-            Failure::new(Exit::Files, "files", format!("`{key}` in the configuration file: {error}"), "")
-        }),
-        (None, None) => Ok(DeviceSpec::Default),
-    };
-    let input = choose(&args.input, "input", &file.input)?;
-    let output = choose(&args.output, "output", &file.output)?;
-    let sound = AudioSystem::start(input, output, move |event| {
-        // Dropped when nobody has printed 4096 events: sound goes on.
-        let _ = events.try_send(audio_event(event));
-    })?;
-    Ok(sound)
-}
-
-fn audio_event(event: AudioEvent) -> Event {
-    let word = |direction| match direction {
-        Direction::Input => "input",
-        Direction::Output => "output",
-    };
-    match event {
-        AudioEvent::Opened { direction, name, rate, channels, buffer_frames, started_unix_us } => {
-            Event::Audio {
-                direction: word(direction),
-                device: name,
-                rate,
-                channels: channels as u16,
-                buffer_frames,
-                started_unix_us,
-            }
-        }
-        AudioEvent::Lost { direction, reason } => Event::Error {
-            code: "sound_lost",
-            message: format!("the {direction} device is gone: {reason}"),
-            hint: "the call goes on; it is used again when it is back".into(),
-        },
-        AudioEvent::Unavailable { direction: Direction::Input, reason } => Event::Error {
-            code: "no_microphone",
-            message: format!("no microphone: {reason}"),
-            hint: "you can listen; connect one and it is used".into(),
-        },
-        AudioEvent::Unavailable { direction: Direction::Output, reason } => Event::Error {
-            code: "no_speaker",
-            message: format!("no speaker: {reason}"),
-            hint: "connect one and it is used".into(),
-        },
-    }
-}
-
-/// The voice thread, and the devices that must outlive it.
-struct Voice {
-    thread: VoiceThread,
-    _sound: AudioSystem,
-}
-
-fn start_recorder(folder: &Path) -> Result<Recorder, Failure> {
-    Recorder::start(folder).map_err(|error| {
-        Failure::new(Exit::Files, "files", format!("cannot record into {}: {error}", folder.display()), "")
-    })
-}
-
-fn start_voice(
-    sound: Sound,
-    recorder: Option<Recorder>,
-    epoch: Instant,
-    frames: broadcast::Sender<protocol::media::Frame>,
-) -> Result<(Voice, EngineControl), Failure> {
-    let (sound, microphone, speaker) = sound;
-    let bug = |error: &dyn std::fmt::Display| Failure::new(Exit::Bug, "voice", error.to_string(), "");
-    let (engine, control) = engine(FRAME_TICKS, recorder).map_err(|error| bug(&error))?;
-    let thread =
-        VoiceThread::start(engine, microphone, speaker, epoch, frames).map_err(|error| bug(&error))?;
-    Ok((Voice { thread, _sound: sound }, control))
 }
 
 /// Commands are read from `ready` on: `leave` must work while nobody answers.

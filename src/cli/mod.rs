@@ -13,6 +13,7 @@ mod json;
 mod lines;
 mod readership;
 mod secret;
+mod sound;
 mod target;
 
 use args::{Cli, Commands};

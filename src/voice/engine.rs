@@ -7,8 +7,10 @@
 
 use super::encoder::VoiceEncoder;
 use super::mixer::Mixer;
+use super::observer::ObserverMaker;
 use super::receiver::{Receiver, ReceiverReport};
 use super::recorder::{Recorder, Track};
+use super::rtlog::LogSink;
 use anyhow::Context;
 use protocol::limits::MEMBERS_MAX;
 use protocol::media::{Arrival, Frame, TICK_SAMPLES};
@@ -124,6 +126,7 @@ pub struct Engine {
     own: Arc<OwnVoice>,
     deafened: bool,
     recording: Option<Recording>,
+    log: Option<LogSink>,
     alignment: Alignment,
 }
 
@@ -133,6 +136,7 @@ pub struct EngineControl {
     removed: Consumer<Box<VoicePeer>>,
     own: Arc<OwnVoice>,
     recorder: Option<Recorder>,
+    observers: Option<ObserverMaker>,
     next_key: u64,
 }
 
@@ -169,10 +173,17 @@ pub fn engine(frame_ticks: u8, recorder: Option<Recorder>) -> anyhow::Result<(En
         own: own.clone(),
         deafened: false,
         recording,
+        log: None,
         alignment: Alignment::default(),
     };
-    let control =
-        EngineControl { commands: command_sender, removed: removed_receiver, own, recorder, next_key: 0 };
+    let control = EngineControl {
+        commands: command_sender,
+        removed: removed_receiver,
+        own,
+        recorder,
+        observers: None,
+        next_key: 0,
+    };
     Ok((engine, control))
 }
 
@@ -201,6 +212,11 @@ impl Alignment {
 }
 
 impl Engine {
+    /// Logs from now on what the peers' buffers are given and asked. To be called before the first peer is added.
+    pub fn log_to(&mut self, log: LogSink) {
+        self.log = Some(log);
+    }
+
     /// Does what there is to do at `now`; each frame to be sent goes to `send`.
     pub fn tick(
         &mut self,
@@ -209,10 +225,16 @@ impl Engine {
         speaker: &mut impl Speaker,
         mut send: impl FnMut(Frame),
     ) -> Done {
+        if let Some(log) = &mut self.log {
+            log.tick(now);
+        }
         self.obey();
         let captured = self.capture(microphone, &mut send);
         for peer in &mut self.peers {
             while let Ok(arrival) = peer.arrivals.pop() {
+                if let Some(log) = &mut self.log {
+                    log.arrival(peer.place, &arrival);
+                }
                 peer.receiver.insert(arrival.at, &arrival.frame);
             }
         }
@@ -243,6 +265,9 @@ impl Engine {
                     if let Some(at) = self.peers.iter().position(|peer| peer.key == key) {
                         let peer = self.peers.swap_remove(at);
                         self.mixer.remove(peer.place);
+                        if let Some(log) = &mut self.log {
+                            log.gone(peer.place, &peer.receiver.report().jitter);
+                        }
                         self.retire(peer);
                     }
                 }
@@ -263,6 +288,9 @@ impl Engine {
         match (0..MEMBERS_MAX).find(|place| self.peers.iter().all(|other| other.place != *place)) {
             Some(place) => {
                 peer.place = place;
+                if let Some(log) = &mut self.log {
+                    log.added(place);
+                }
                 self.peers.push(peer);
             }
             None => self.retire(peer),
@@ -311,9 +339,15 @@ impl Engine {
     fn render(&mut self, now: Duration, mixed: &mut [f32; TICK_SAMPLES]) {
         let mut voice = [0.0; TICK_SAMPLES];
         self.mixer.begin(TICK_SAMPLES);
+        if let Some(log) = self.log.as_mut().filter(|_| !self.peers.is_empty()) {
+            log.pull(now, TICK_SAMPLES);
+        }
         for peer in &mut self.peers {
             // Pulled even when nobody listens, so that the buffers keep their time.
-            peer.receiver.pull(now, &mut voice);
+            match &mut self.log {
+                Some(log) => peer.receiver.pull_noting(now, &mut voice, |note| log.note(peer.place, note)),
+                None => peer.receiver.pull(now, &mut voice),
+            }
             if let Some(track) = &mut peer.track {
                 track.write(&voice);
             }
@@ -328,14 +362,31 @@ impl Engine {
     }
 }
 
+impl Drop for Engine {
+    /// The end of the call is everybody's end; the log has their accounts.
+    fn drop(&mut self) {
+        if let Some(log) = &mut self.log {
+            self.peers.iter().for_each(|peer| log.gone(peer.place, &peer.receiver.report().jitter));
+        }
+    }
+}
+
 impl EngineControl {
+    /// Has every peer that is added from now on observed.
+    pub fn observe(&mut self, observers: ObserverMaker) {
+        self.observers = Some(observers);
+    }
+
     /// Adds a peer's voice. `name` is what its recording is called, if there is one.
     pub fn add_peer(&mut self, name: &str) -> anyhow::Result<PeerPort> {
         let key = VoiceKey(self.next_key);
         self.next_key += 1;
         let (arrivals, consumer) = RingBuffer::new(ARRIVALS_MAX);
-        let receiver = Receiver::new()?;
+        let mut receiver = Receiver::new()?;
         let voice = Arc::new(Mutex::new(PeerVoice { report: receiver.report(), talking: false }));
+        if let Some(observers) = &mut self.observers {
+            receiver.set_observer(observers(name, &voice));
+        }
         // A full disk must not keep anybody out of the call.
         let track = self.recorder.as_ref().and_then(|recorder| {
             recorder.track(name).inspect_err(|error| tracing::warn!(%error, name, "not recorded")).ok()

@@ -10,12 +10,15 @@ pub mod encoder;
 pub mod engine;
 mod limiter;
 mod mixer;
+pub mod observer;
+mod player;
 mod queue;
 mod receiver;
 pub mod recorder;
 mod rhythm;
+pub mod rtlog;
 mod stretch;
 pub mod thread;
 
 pub use mixer::Mixer;
-pub use receiver::{Receiver, ReceiverReport};
+pub use receiver::{PullNote, Receiver, ReceiverReport};

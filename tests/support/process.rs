@@ -66,6 +66,12 @@ impl Seat {
         self
     }
 
+    /// Logs what comes and when the device asks.
+    pub(crate) fn rtlog(mut self, path: &Path) -> Self {
+        self.arguments.extend(["--rtlog".to_owned(), path.display().to_string()]);
+        self
+    }
+
     /// Where it finds its sound system.
     pub(crate) fn environment(mut self, name: &str, path: &Path) -> Self {
         self.environment.push((name.to_owned(), path.to_owned()));

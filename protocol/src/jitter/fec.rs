@@ -2,7 +2,7 @@
 
 /// Whether in-band error correction is present (RFC 6716, sections 3.1 and 4.2.3): the first SILK frame's
 /// LBRR flag, which follows its one to three voice activity flags.
-pub(super) fn has_fec(payload: &[u8]) -> bool {
+pub fn has_fec(payload: &[u8]) -> bool {
     let Some((&toc, rest)) = payload.split_first() else { return false };
     let config = toc >> 3;
     // 16 and above are CELT alone; stereo packets are never sent to us.

@@ -11,7 +11,8 @@
 //! never loss.
 //!
 //! The parts: `packets` (what waits), `delay` and `loss` (what the path does), `target` (how deep to be), `pulls`
-//! (when our device asks), `depth` (moving there), `playout` (the next operation). Left out for now: a
+//! (when our device asks), `depth` (moving there), `playout` (the next operation), `serve` (asking until a block is
+//! full). Left out for now: a
 //! target weighed by cost, resampling for clock skew, deep redundancy.
 
 mod decision;
@@ -29,10 +30,13 @@ mod report;
 #[cfg(test)]
 mod scenario;
 mod sequence;
+mod serve;
 mod target;
 
 pub use decision::{Decision, Stretch};
+pub use fec::has_fec;
 pub use report::{Cause, Concealed, Report};
+pub use serve::{BLOCK_MAX, OPERATIONS_MAX, Player, nominal_samples, serve};
 
 use crate::media::{Frame, FrameOrigin, TICKS_PER_SECOND};
 use delay::{DelayHistory, Plausibility};
@@ -51,11 +55,17 @@ pub struct JitterConfig {
     pub target_min: Duration,
     /// Never deeper than this: above it a conversation is impossible anyway.
     pub target_max: Duration,
+    /// Added to what the path asks for, within the bounds, in microseconds; 0 but in experiments.
+    pub target_shift_us: i64,
 }
 
 impl Default for JitterConfig {
     fn default() -> Self {
-        Self { target_min: Duration::from_millis(4), target_max: Duration::from_millis(400) }
+        Self {
+            target_min: Duration::from_millis(4),
+            target_max: Duration::from_millis(400),
+            target_shift_us: 0,
+        }
     }
 }
 
@@ -139,7 +149,7 @@ impl JitterBuffer {
         // A copy's delay says how far back copies are sent, nothing about the path.
         if frame.origin == FrameOrigin::Primary {
             self.delay.observe(now_us, raw_us);
-            self.loss.on_received(fec::has_fec(frame.payload.as_slice()));
+            self.loss.on_received(has_fec(frame.payload.as_slice()));
         }
         if self.playout.has_passed(frame) {
             self.playout.on_late(frame, &mut self.report);

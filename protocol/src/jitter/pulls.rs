@@ -81,12 +81,12 @@ pub(super) fn samples_us(samples: u64) -> i64 {
 }
 
 pub(super) fn us_samples(us: i64) -> usize {
-    (us.max(0) as u64 * u64::from(SAMPLE_RATE) / 1_000_000) as usize
+    (us.max(0) as u128 * u128::from(SAMPLE_RATE) / 1_000_000) as usize
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Pulls;
+    use super::{Pulls, us_samples};
 
     #[test]
     fn two_pulls_at_a_time_are_scheduled_as_the_earlier_of_them() {
@@ -101,5 +101,13 @@ mod tests {
         }
         assert_eq!(pulls.grid(960), 480);
         assert_eq!(pulls.grid(1200), 240);
+    }
+
+    #[test]
+    fn times_beyond_all_sense_have_samples_too() {
+        assert_eq!(us_samples(10_000), 480);
+        // A clock that runs for centuries: its samples still fit in 64 bits.
+        assert_eq!(us_samples(1 << 58), 13_835_058_055_282_163);
+        assert_eq!(us_samples(-5), 0);
     }
 }

@@ -122,6 +122,21 @@ fn concealed(decision: &Decision) -> bool {
 }
 
 #[test]
+fn a_shifted_target_is_so_much_deeper_and_never_beyond_the_bounds() {
+    let depth = |target_shift_us| {
+        let mut rig = Rig::new(480);
+        rig.buffer = JitterBuffer::new(JitterConfig { target_shift_us, ..Default::default() });
+        rig.run(speech(10, 4), 9_900_000);
+        (rig.report().target_ms, rig.report().depth_ms)
+    };
+    let ((plain, _), (shifted, deep)) = (depth(0), depth(30_000));
+    assert!((25.9..=30.0).contains(&(shifted - plain)), "{plain} {shifted}");
+    assert!((shifted - 2.0..shifted + 15.0).contains(&deep), "{shifted} {deep}");
+    assert_eq!(depth(-30_000).0, 4.0);
+    assert_eq!(depth(i64::MAX).0, 400.0);
+}
+
+#[test]
 fn a_clean_path_adds_ten_ms_and_conceals_nothing() {
     for (ticks, block) in [(4, 480), (8, 480), (4, 120), (8, 256), (8, 240), (4, 441), (8, 960)] {
         let mut rig = Rig::new(block);

@@ -29,5 +29,5 @@ pub(super) fn target_us(
     let next_frame = if loss.worth_waiting() { frame_us } else { 0 };
     let least = config.target_min.as_micros() as i64;
     let most = (config.target_max.as_micros() as i64).max(least);
-    (wanted + next_frame).clamp(least, most)
+    (wanted + next_frame).saturating_add(config.target_shift_us).clamp(least, most)
 }
