@@ -7,6 +7,7 @@ use counting::count;
 use protocol::media::{Arrival, Frame, TICK_SAMPLES};
 use roundtable::audio::{AudioSystem, DeviceSpec};
 use roundtable::voice::engine::{Engine, EngineControl, Microphone, PeerPort, Speaker, engine};
+use roundtable::voice::rtlog::{Decoder, LogSink, Record, by_hand};
 use roundtable::voice::thread::VoiceThread;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -92,7 +93,39 @@ impl Call {
 
 #[test]
 fn no_tick_allocates_or_frees_whatever_happens_in_the_call() {
+    whatever_happens(None);
+}
+
+/// Nobody empties the ring: the log must neither wait nor grow once it is full.
+#[test]
+fn no_tick_allocates_or_frees_though_all_is_logged_and_the_disk_stands_still() {
+    let mut bytes = Vec::new();
+    let (log, mut drain) = by_hand(&mut bytes);
+    whatever_happens(Some(log));
+    drain.drain(&mut bytes);
+    let (mut decoder, _) = Decoder::new(&bytes).expect("a header");
+    let (mut arrivals, mut pulls) = (0, 0);
+    while let Some(record) = decoder.read().expect("whole records") {
+        match record {
+            Record::Arrival { .. } => arrivals += 1,
+            Record::Pulls { count, .. } => pulls += u32::from(count),
+            Record::Added { .. }
+            | Record::Gone { .. }
+            | Record::PathSwitch { .. }
+            | Record::Stretched { .. }
+            | Record::Yielded { .. }
+            | Record::Count { .. }
+            | Record::Gap { .. } => {}
+        }
+    }
+    assert!(arrivals > 4_000 && pulls > 4_000, "{arrivals} arrivals and {pulls} pulls before it was full");
+}
+
+fn whatever_happens(log: Option<LogSink>) {
     let mut call = Call::new();
+    if let Some(log) = log {
+        call.engine.log_to(log);
+    }
     let (mut peers, mut on_their_way): (Vec<PeerPort>, Vec<(Duration, u64, Frame)>) = Default::default();
     let (mut decoded, mut lost) = (0, 0);
     for n in 0..8_000_usize {

@@ -12,6 +12,7 @@ mod score;
 mod sound;
 
 mod commands;
+mod logs;
 mod members;
 mod speech;
 
