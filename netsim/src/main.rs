@@ -1,0 +1,5 @@
+//! The `netsim` program.
+
+fn main() -> std::process::ExitCode {
+    netsim::cli::main()
+}
