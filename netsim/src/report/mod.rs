@@ -1,7 +1,7 @@
 //! What came of a run, for people and for programs.
 //!
 //! [`outcome_table`] is for one run on a terminal, [`Summary`] for many, [`matrix_table`] and [`comparison`] for
-//! those side by side; [`page`] is a page for a browser with plots over time and the sound. None of them knows how
+//! those side by side; [`page()`] is a page for a browser with plots over time and the sound. None of them knows how
 //! a call works: all they have is an [`Outcome`](crate::outcome::Outcome).
 
 mod compare;

@@ -1,4 +1,4 @@
-//! From a file's text to a [`Scenario`], or to the first mistake in its form: syntax, unknown and missing
+//! From a file's text to a [`Scenario`](super::Scenario), or to the first mistake in its form: syntax, unknown and missing
 //! fields, wrong types.
 
 use super::fault::KINDS;

@@ -3,7 +3,7 @@
 //! A packet leaves a host by the line of one of its interfaces, crosses a network, and enters another host by that
 //! one's line; on the way out of a local network it passes the router's NAT, firewall and line, and so on outwards
 //! (`routing`). Everything happens at an exact time in nanoseconds and, at the same time, in the order in which it
-//! was caused. [`Network`](topology::Network) 0 is the internet.
+//! was caused. [`Network`] 0 is the internet.
 //!
 //! The world knows nothing of calls: whoever runs it takes due events with [`World::next_due`] and hears about
 //! the times it asked for.
