@@ -80,7 +80,7 @@ pub struct Direction {
     pub connect_ms: Option<f64>,
     /// From mouth to ear of the frames that were heard, ms.
     pub mouth_to_ear: Quantiles,
-    /// Where the median goes: ms by station.
+    /// Where the mean goes: ms by station.
     pub budget: Budget,
     /// Speech that was sent, ms.
     pub speech_ms: f64,
@@ -193,7 +193,7 @@ pub struct NetEqOutcome {
 /// 100 ms of one direction.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Sample {
-    /// When it begins, s.
+    /// When it ends, s.
     pub t: f32,
     /// Mean delay from mouth to ear of what was heard, ms; nothing in silence.
     pub mouth_to_ear_ms: Option<f32>,

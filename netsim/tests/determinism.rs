@@ -13,8 +13,7 @@ fn outcome(scenario: &str, seed: u64) -> String {
 
 #[test]
 fn two_processes_with_one_seed_agree_to_the_last_packet_and_sample() {
-    // Everything that draws a random number, and several members.
-    for scenario in ["eight-people", "lte", "cgnat-double-nat"] {
+    for scenario in ["eight-people", "lte", "cgnat-double-nat", "stranger", "suspend"] {
         let (one, other) = (outcome(scenario, 7), outcome(scenario, 7));
         assert!(one.contains("\"trace\""), "{one}");
         assert_eq!(one, other, "{scenario}");

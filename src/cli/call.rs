@@ -18,7 +18,7 @@ use crate::session::doors::Doors;
 use crate::session::entering::{self, Key};
 use crate::session::event::Event;
 use crate::session::snapshot::Snapshot;
-use crate::session::{Session, Surroundings, Wiring, own_addresses};
+use crate::session::{FRAMES_QUEUE, Session, Surroundings, Wiring, own_addresses};
 use protocol::name::DisplayName;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -32,9 +32,6 @@ const PORT_DEFAULT: u16 = 4700;
 const EVENTS_QUEUE: usize = 4096;
 
 const COMMANDS_QUEUE: usize = 64;
-
-/// Encoded frames a link may be behind before the oldest are dropped: 80 ms of the shortest frames.
-const FRAMES_QUEUE: usize = 8;
 
 /// How long the view may take to print what is left at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);

@@ -25,6 +25,9 @@ use zeroize::Zeroizing;
 /// How long a refusal may take to reach the other side before the connection is closed under it.
 const REFUSAL_LINGER: Duration = Duration::from_millis(500);
 
+/// Sooner after a connection's first packet no other can have come: what it says, the first one said.
+const AT_ONCE: Duration = Duration::from_millis(5);
+
 /// Who we are in every handshake.
 #[derive(Clone)]
 pub struct Myself {
@@ -140,7 +143,9 @@ async fn respond_at(
     let connecting = incoming.accept().map_err(|error| ended(&error))?;
     let connection = within(deadline, async {
         connecting.await.map_err(|error| match error {
-            ConnectionError::ConnectionClosed(_) | ConnectionError::ApplicationClosed(_) => {
+            ConnectionError::ConnectionClosed(_) | ConnectionError::ApplicationClosed(_)
+                if started.elapsed() < AT_ONCE =>
+            {
                 HandshakeFailure::Lingering
             }
             other => ended(&other),

@@ -22,8 +22,8 @@ use zeroize::Zeroizing;
 /// How long all addresses together may stay silent. A lost first packet is repeated after 0.3, 0.9 and 2.1 s.
 const REACH_DEADLINE: Duration = Duration::from_secs(8);
 
-/// Connections that may fail halfway before we give up.
-const TRIES_MAX: u32 = 3;
+/// How long after the first try another one may begin when connections break halfway.
+const PATIENCE: Duration = Duration::from_secs(9);
 
 /// What lets us in.
 #[derive(Clone)]
@@ -71,6 +71,9 @@ pub enum EnterError {
     /// The connection came about and then failed.
     #[error("the connection failed before we were in: {0}")]
     Failed(String),
+    /// The same, by no fault of either side.
+    #[error("the connection failed before we were in: {0}")]
+    Interrupted(String),
 }
 
 /// The doors of a new group.
@@ -99,12 +102,11 @@ pub async fn enter(surroundings: &Surroundings, key: Key) -> Result<(Entered, Do
         }
     };
     let way = Way { credential, expected, password };
-    let mut tries = 1;
+    let started = Instant::now();
     let (entered, group) = loop {
         match first_to_let_us_in(surroundings, &addresses, way.clone()).await {
             // Somebody answers: on a bad network the next try gets through.
-            Err(EnterError::Failed(reason)) if tries < TRIES_MAX => {
-                tries += 1;
+            Err(EnterError::Interrupted(reason)) if started.elapsed() < PATIENCE => {
                 tracing::debug!(reason, "trying again to get in");
             }
             decided => break decided?,
@@ -170,7 +172,7 @@ async fn shake_hands(
     let (mut authenticated, mode) = shaken.map_err(|failure| match failure {
         HandshakeFailure::Refused(error) => EnterError::Refused(error),
         HandshakeFailure::Deadline | HandshakeFailure::Broken(_) | HandshakeFailure::Lingering => {
-            EnterError::Failed(failure.to_string())
+            EnterError::Interrupted(failure.to_string())
         }
     })?;
     let welcome = match timeout(HANDSHAKE_DEADLINE, first_message(&mut authenticated)).await {
@@ -220,7 +222,7 @@ impl EnterError {
             Self::Expired(_) => "expired_ticket",
             Self::NoAddress | Self::Unreachable { .. } => "unreachable",
             Self::Refused(error) => super::reason_code(error.reason()),
-            Self::Failed(_) => "connection_failed",
+            Self::Failed(_) | Self::Interrupted(_) => "connection_failed",
         }
     }
 
@@ -239,7 +241,7 @@ impl EnterError {
                 RefuseReason::PasswordNotAccepted => "ask for a ticket",
                 _ => "ask a member for a new ticket",
             },
-            Self::Failed(_) => "try again",
+            Self::Failed(_) | Self::Interrupted(_) => "try again",
         }
     }
 }

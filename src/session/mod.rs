@@ -42,9 +42,15 @@ const HANDSHAKES_MAX: usize = 16;
 /// Unauthenticated handshakes of one address. A household behind one address joins faster than it fills them.
 const HANDSHAKES_PER_ADDRESS: usize = 4;
 
-/// Connections that were closed by their first packet, which costs a stranger nothing and us 20 KiB for a minute.
-/// While there are as many, the door stays shut.
-const LINGERING_MAX: usize = 64;
+/// Connections that were closed by their first packet, which costs a stranger nothing and us 20 KiB for a minute:
+/// 20 MiB at most. While there are as many, the door stays shut.
+const LINGERING_MAX: usize = 1024;
+
+/// The same of one address, to which alone the door stays shut then.
+const LINGERING_PER_ADDRESS: usize = 4;
+
+/// Encoded frames a link may be behind before the oldest are dropped: 80 ms of the shortest frames.
+pub const FRAMES_QUEUE: usize = 8;
 
 /// Somebody who tries over and over is told of once in this time.
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(10);
@@ -350,13 +356,14 @@ pub fn reason_code(reason: protocol::noise::RefuseReason) -> &'static str {
 async fn answer_doors(surroundings: Surroundings, doors: Doors, reports: mpsc::Sender<Report>) {
     let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let lingering = Arc::new(Semaphore::new(LINGERING_MAX));
-    let visitors = Visitors::default();
+    let (visitors, loiterers) = (Visitors::default(), Visitors::default());
     while let Some(incoming) = surroundings.node.accept().await {
         let remote = surroundings.node.socket().paths().outbound(incoming.remote_address());
-        let visit = remote.and_then(|remote| visitors.enter(remote.ip()));
+        let visit = remote.and_then(|remote| visitors.enter(remote.ip(), HANDSHAKES_PER_ADDRESS));
+        let loitering = remote.and_then(|remote| loiterers.enter(remote.ip(), LINGERING_PER_ADDRESS));
         let place = places.clone().try_acquire_owned();
         let room = lingering.clone().try_acquire_owned();
-        let (Some(visit), Ok(place), Ok(room)) = (visit, place, room) else {
+        let (Some(visit), Some(loitering), Ok(place), Ok(room)) = (visit, loitering, place, room) else {
             // Nothing is said: an answer would be of use only to a flood, and a friend's packet is repeated. (QUIC's
             // Retry would have newcomers prove their address, but without connection ids the packets they repeat
             // after it look like connections of their own.)
@@ -379,7 +386,7 @@ async fn answer_doors(surroundings: Surroundings, doors: Doors, reports: mpsc::S
             if lingers {
                 tokio::time::sleep(LINGER).await;
             }
-            drop(room);
+            drop((loitering, room));
         });
     }
 }
@@ -392,10 +399,10 @@ struct Visitors(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
 struct Visit(Visitors, IpAddr);
 
 impl Visitors {
-    fn enter(&self, from: IpAddr) -> Option<Visit> {
+    fn enter(&self, from: IpAddr, most: usize) -> Option<Visit> {
         let mut counts = self.0.lock().expect("nobody panics while counting");
         let count = counts.entry(from).or_default();
-        if *count >= HANDSHAKES_PER_ADDRESS {
+        if *count >= most {
             return None;
         }
         *count += 1;

@@ -111,7 +111,13 @@ impl<'a> Conductor<'a> {
         let end = Duration::from_secs_f64(self.scenario.duration_s);
         self.play_until(end);
         let connected_at_end = self.connected_at_end();
-        self.stage.lock().counting = false;
+        for program in self.programs.iter_mut().flatten() {
+            program.publish();
+        }
+        let mut stage = self.stage.lock();
+        stage.counting = false;
+        stage.hearings.values_mut().for_each(super::hearing::Hearing::freeze);
+        drop(stage);
         self.play_until(end + EPILOGUE);
         for program in self.programs.iter_mut().flatten() {
             program.publish();
@@ -212,7 +218,16 @@ impl<'a> Conductor<'a> {
     fn on_device(&mut self, now: Duration, alarm: Alarm) {
         let Some(program) = &mut self.programs[alarm.owner as usize] else { return };
         // A suspended machine's devices begin again when it wakes; who has hung up listens no more.
-        if program.suspended || program.hung_up() {
+        if program.suspended() || program.hung_up() {
+            return;
+        }
+        // An alarm from before a sleep: the devices were paused, and have others now.
+        let due = if alarm.what == CAPTURE { program.microphone.next() } else { program.speaker.next() };
+        if due > now {
+            // Later by a trifle only when the clock has just changed its rate.
+            if due - now < MILLISECOND {
+                self.world.lock().set_alarm(due, alarm);
+            }
             return;
         }
         let next = if alarm.what == CAPTURE {
@@ -314,6 +329,9 @@ impl<'a> Conductor<'a> {
         if waiting > EVENTS_MAX {
             found.push(format!("{waiting} events wait"));
         }
+        if super::quiet::take_panics() > 0 {
+            found.push("a task of a program panicked".into());
+        }
         let tasks_max = TASKS_MAX + TASKS_MAX_PER_MEMBER * self.names.len();
         for (name, program) in self.names.iter().zip(&self.programs) {
             if let Some(tasks) = program.as_ref().map(Program::tasks).filter(|tasks| *tasks > tasks_max) {
@@ -340,9 +358,9 @@ impl<'a> Conductor<'a> {
             programs: &mut self.programs,
         };
         let words = if what.is_multiple_of(2) {
-            Some(actors.begin(fault))
+            Some(actors.begin(now, fault))
         } else {
-            let ended = actors.end(fault, &usual);
+            let ended = actors.end(now, fault, &usual);
             self.restart_devices(now);
             ended
         };
@@ -480,10 +498,13 @@ impl<'a> Conductor<'a> {
             .collect();
         let world = self.world.lock();
         let member = |index: usize| {
+            // Everybody who was there when it came, and stayed for as long as a handshake takes.
             let earlier = (0..self.names.len()).filter(|other| {
+                let member = &self.scenario.members[*other];
                 *other != index
                     && join(*other) <= join(index)
-                    && self.scenario.members[*other].entry == Entry::Invited
+                    && member.leave_at_s.is_none_or(|leave| seconds(leave) > join(index))
+                    && member.entry == Entry::Invited
             });
             let times: Option<Vec<f64>> = earlier.map(|other| connect_ms(other, index)).collect();
             let (bytes_up, bytes_down) = world.traffic(self.places.hosts[index].0);
@@ -516,7 +537,7 @@ impl<'a> Conductor<'a> {
     fn close(mut self, mut outcome: Outcome) -> Outcome {
         self.check_bounds();
         for (name, program) in self.names.iter().zip(&self.programs) {
-            let Some(program) = program.as_ref().filter(|program| !program.suspended) else { continue };
+            let Some(program) = program.as_ref().filter(|program| !program.suspended()) else { continue };
             match (program.ended(), program.tasks()) {
                 (None, _) => self.stage.lock().violate(format!("{name} did not leave")),
                 (Some(_), 0) => {}

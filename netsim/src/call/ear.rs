@@ -29,9 +29,9 @@ impl VoiceObserver for Ear {
     fn on_arrival(&mut self, arrival: &Arrival, inserted: Inserted) {
         let mut stage = self.stage.lock();
         let stage = &mut *stage;
-        if !stage.roles[self.from].admitted {
+        if !stage.roles[self.from].admitted || !stage.roles[self.to].admitted {
             let (from, to) = (&stage.roles[self.from].name, &stage.roles[self.to].name);
-            stage.violate(format!("{to} hears {from}, who is no member"));
+            stage.violate(format!("{to} hears {from}, and one of them is no member"));
         }
         let Some(said) = stage.roles[self.from].said(arrival.frame.sequence) else { return };
         let at = arrival.at + stage.roles[self.to].clock_offset;

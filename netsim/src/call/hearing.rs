@@ -3,6 +3,7 @@
 use super::stage::Said;
 use crate::judge::{Judge, MouthToEar, SentFrame};
 use crate::outcome::{Budget, Concealed, Direction, NetEqOutcome, Quantiles, Sample};
+use protocol::jitter::Report;
 use roundtable::voice::engine::PeerVoice;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,6 +11,9 @@ use std::time::Duration;
 /// What Opus looks ahead in its two modes (RFC 6716, section 4.1, and libopus' restricted-lowdelay).
 const LOOK_AHEAD: Duration = Duration::from_micros(6_500);
 const LOOK_AHEAD_LOW_DELAY: Duration = Duration::from_micros(2_500);
+
+/// Frames that may wait to be played: 10 s of the usual ones.
+const ARRIVALS: usize = 1024;
 
 /// The account of one direction.
 pub(super) struct Hearing {
@@ -19,10 +23,14 @@ pub(super) struct Hearing {
     pub(super) path: &'static str,
     /// What the engine publishes, for each connection there was.
     pub(super) voices: Vec<Arc<Mutex<PeerVoice>>>,
+    /// What it had published at the end.
+    frozen: Option<Vec<Report>>,
     mouth_to_ear: MouthToEar,
     buffering: MouthToEar,
     judge: Judge,
     stations: Stations,
+    /// When frames arrived, by the end of their numbers.
+    arrivals: Vec<(u64, Duration)>,
     speech: Duration,
     heard: Duration,
     /// The last frame that nobody listened to, and the first one after the end.
@@ -43,7 +51,6 @@ struct Stations {
     capture: f64,
     codec: f64,
     network: f64,
-    network_frames: f64,
     buffer: f64,
     playout: f64,
     frames: f64,
@@ -67,10 +74,12 @@ impl Hearing {
             connected_at: None,
             path: "none",
             voices: Vec::new(),
+            frozen: None,
             mouth_to_ear: MouthToEar::default(),
             buffering: MouthToEar::default(),
             judge: Judge::new(),
             stations: Stations::default(),
+            arrivals: vec![(u64::MAX, Duration::ZERO); ARRIVALS],
             speech: Duration::ZERO,
             heard: Duration::ZERO,
             uncounted_until: None,
@@ -120,8 +129,7 @@ impl Hearing {
         self.arrived += 1;
         self.judge.on_arrived(said.sequence, at);
         let took = at.saturating_sub(said.encoded);
-        self.stations.network += took.as_secs_f64();
-        self.stations.network_frames += 1.0;
+        self.arrivals[said.sequence as usize % ARRIVALS] = (said.sequence, at);
         self.bucket.network = self.bucket.network.max(Some(took));
     }
 
@@ -133,6 +141,9 @@ impl Hearing {
 
     /// A frame is played: `needed` is when its first sample had to be there, `heard` when it sounds.
     pub(super) fn on_heard(&mut self, said: &Said, needed: Duration, heard: Duration, low_delay: bool) {
+        if !self.counts(said) {
+            return;
+        }
         let look_ahead = if low_delay { LOOK_AHEAD_LOW_DELAY } else { LOOK_AHEAD };
         // What sounds first is what the encoder looked back on.
         let delay = heard.saturating_sub(said.began) + look_ahead;
@@ -143,7 +154,10 @@ impl Hearing {
         stations.frames += 1.0;
         stations.capture += said.encoded.saturating_sub(said.began).as_secs_f64();
         stations.codec += look_ahead.as_secs_f64();
-        stations.buffer += needed.saturating_sub(said.encoded).as_secs_f64();
+        let (sequence, arrived) = self.arrivals[said.sequence as usize % ARRIVALS];
+        let arrived = if sequence == said.sequence { arrived } else { said.encoded };
+        stations.network += arrived.saturating_sub(said.encoded).as_secs_f64();
+        stations.buffer += needed.saturating_sub(arrived).as_secs_f64();
         stations.playout += heard.saturating_sub(needed).as_secs_f64();
         self.bucket.delay_sum += delay.as_secs_f64() * 1e3;
         self.bucket.delays += 1;
@@ -176,6 +190,14 @@ impl Hearing {
         }
     }
 
+    /// The end: what is made up from now on is of what nobody counts.
+    pub(super) fn freeze(&mut self) {
+        let report = |voice: &Arc<Mutex<PeerVoice>>| {
+            voice.lock().expect("the engine does not panic while publishing").report.jitter
+        };
+        self.frozen = Some(self.voices.iter().map(report).collect());
+    }
+
     /// Each 10 ms.
     pub(super) fn on_tick(&mut self, now: Duration) {
         if self.listening {
@@ -185,7 +207,7 @@ impl Hearing {
 
     /// Each 100 ms: one more sample of the series.
     pub(super) fn sample(&mut self, now: Duration) {
-        let Some(voice) = self.voices.last() else { return };
+        let Some(voice) = self.voices.last().filter(|_| self.frozen.is_none()) else { return };
         let jitter = voice.lock().expect("the engine does not panic while publishing").report.jitter;
         let bucket = std::mem::take(&mut self.bucket);
         self.bucket.lost_before = jitter.lost;
@@ -215,8 +237,10 @@ impl Hearing {
         self.judge.finish(until);
         let mut concealed = Concealed::default();
         let (mut expanded, mut accelerated, mut recovered) = (Duration::ZERO, Duration::ZERO, 0);
-        for voice in &self.voices {
-            let jitter = voice.lock().expect("the engine does not panic while publishing").report.jitter;
+        if self.frozen.is_none() {
+            self.freeze();
+        }
+        for jitter in self.frozen.iter().flatten() {
             let causes = jitter.concealed;
             concealed.lost += ms(causes.lost_on_path);
             concealed.late += ms(causes.late);
@@ -238,7 +262,6 @@ impl Hearing {
         let ours: Quantiles = self.buffering.quantiles().into();
         let stations = &self.stations;
         let mean = |sum: f64, count: f64| if count > 0.0 { 1e3 * sum / count } else { 0.0 };
-        let network_ms = mean(stations.network, stations.network_frames);
         Direction {
             from: from.into(),
             to: to.into(),
@@ -248,8 +271,8 @@ impl Hearing {
             budget: Budget {
                 capture_ms: mean(stations.capture, stations.frames),
                 codec_ms: mean(stations.codec, stations.frames),
-                network_ms,
-                buffer_ms: mean(stations.buffer, stations.frames) - network_ms,
+                network_ms: mean(stations.network, stations.frames),
+                buffer_ms: mean(stations.buffer, stations.frames),
                 playout_ms: mean(stations.playout, stations.frames),
             },
             speech_ms,

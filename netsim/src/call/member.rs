@@ -17,7 +17,7 @@ use roundtable::session::doors::Doors;
 use roundtable::session::entering::{self, Entered, Key};
 use roundtable::session::event::Event;
 use roundtable::session::snapshot::{Presence, Snapshot};
-use roundtable::session::{Session, Surroundings, Wiring};
+use roundtable::session::{FRAMES_QUEUE, Session, Surroundings, Wiring};
 use roundtable::voice::engine::{Engine, engine};
 use roundtable::voice::rtlog::{self, LogDrain};
 use std::net::SocketAddr;
@@ -33,7 +33,6 @@ const PORT: u16 = 4700;
 const FRAME_TICKS: u8 = 4;
 
 /// As in the product's own main task.
-const FRAMES_QUEUE: usize = 64;
 const EVENTS_QUEUE: usize = 4096;
 const COMMANDS_QUEUE: usize = 64;
 
@@ -79,7 +78,7 @@ pub(super) struct Program {
     events: mpsc::Receiver<Event>,
     snapshot: watch::Receiver<Snapshot>,
     ended: Arc<Mutex<Option<String>>>,
-    pub(super) suspended: bool,
+    asleep_since: Option<Duration>,
     woken: bool,
     end_told: bool,
     hung_up: bool,
@@ -104,8 +103,11 @@ impl Program {
         let ears = stage.clone();
         let written = speaker.written();
         control.observe(Box::new(move |name, voice| {
-            let from = names.iter().position(|known| known == name)?;
             let mut stage = ears.lock();
+            let Some(from) = names.iter().position(|known| known == name) else {
+                stage.violate(format!("{} hears {name}, who is not in the scenario", names[index]));
+                return None;
+            };
             stage.hearings.get_mut(&(from, index))?.voices.push(voice.clone());
             drop(stage);
             Some(Box::new(Ear::new(ears.clone(), from, index, written.clone())))
@@ -156,7 +158,7 @@ impl Program {
             events,
             snapshot,
             ended,
-            suspended: false,
+            asleep_since: None,
             woken: false,
             end_told: false,
             hung_up: false,
@@ -166,7 +168,7 @@ impl Program {
 
     /// Lets the machine run until `now` of the world.
     pub(super) fn run_to(&mut self, now: Duration) {
-        if !self.suspended {
+        if !self.suspended() {
             self.machine.run_to(now.saturating_sub(self.offset));
         }
     }
@@ -272,13 +274,19 @@ impl Program {
     }
 
     /// Suspends the machine.
-    pub(super) fn suspend(&mut self) {
-        self.suspended = true;
+    pub(super) fn suspend(&mut self, now: Duration) {
+        self.asleep_since.get_or_insert(now);
     }
 
-    /// Wakes the machine after `pause`: its clocks go on where they stood.
-    pub(super) fn resume(&mut self, pause: Duration) {
-        self.suspended = false;
+    /// Whether it is suspended.
+    pub(super) fn suspended(&self) -> bool {
+        self.asleep_since.is_some()
+    }
+
+    /// Wakes the machine if it sleeps: its clocks go on where they stood.
+    pub(super) fn resume(&mut self, now: Duration) {
+        let Some(since) = self.asleep_since.take() else { return };
+        let pause = now.saturating_sub(since);
         self.woken = true;
         self.offset += pause;
         self.microphone.pause(pause);

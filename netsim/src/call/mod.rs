@@ -33,9 +33,10 @@ pub struct Options {
 /// Runs a scenario with a seed. What goes wrong in the call is part of the outcome.
 ///
 /// # Panics
-/// When the product does.
+/// When the product's engine does; a panic of one of its tasks is a violation.
 pub fn run(loaded: &Loaded, seed: u64, options: &Options) -> Outcome {
     let errors = Errors::default();
+    quiet::count_panics();
     tracing::subscriber::with_default(ErrorsOnly(errors.clone()), || {
         Conductor::new(loaded, seed, options, errors.clone()).perform()
     })

@@ -1,6 +1,7 @@
 //! Listens to the log: an ERROR is a bug in the product, whatever else went well.
 
-use std::sync::{Arc, Mutex};
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, Once};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
@@ -15,6 +16,28 @@ impl Errors {
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().expect("nobody panics while logging"))
     }
+}
+
+thread_local! {
+    static PANICS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Counts panics of this thread from now on; a runtime swallows those of its tasks.
+pub(super) fn count_panics() {
+    static COUNTING: Once = Once::new();
+    COUNTING.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICS.set(PANICS.get() + 1);
+            usual(panic);
+        }));
+    });
+    PANICS.set(0);
+}
+
+/// Panics of this thread since the last time.
+pub(super) fn take_panics() -> u32 {
+    PANICS.take()
 }
 
 /// A subscriber that hears nothing but errors.

@@ -22,7 +22,7 @@ pub(super) struct Said {
     pub(super) carries_fec: bool,
 }
 
-/// Frames looked back on: 40 s of the shortest ones, and half of what a 16-bit number tells apart.
+/// Frames looked back on: 40 s of the shortest ones, a sixteenth of what 16-bit numbers tell apart.
 const SAID_MAX: usize = 4096;
 
 /// One member, as the audience knows it.

@@ -33,7 +33,7 @@ impl Places {
 
 impl Actors<'_> {
     /// A fault begins; returns what is to be said about it.
-    pub(super) fn begin(&mut self, fault: &Fault) -> String {
+    pub(super) fn begin(&mut self, now: Duration, fault: &Fault) -> String {
         match &fault.kind {
             FaultKind::Partition { members } => {
                 self.world.lock().build_wall(self.hosts_of(members));
@@ -76,7 +76,7 @@ impl Actors<'_> {
             FaultKind::Suspend { member } => {
                 let index = self.index(member);
                 if let Some(program) = &mut self.programs[index] {
-                    program.suspend();
+                    program.suspend(now);
                 }
                 self.world.lock().set_running(self.built.hosts[index].0, false);
                 format!("{member} is suspended")
@@ -103,7 +103,12 @@ impl Actors<'_> {
     }
 
     /// A fault with an end is over; `usual` are the members' lines as the scenario has them.
-    pub(super) fn end(&mut self, fault: &Fault, usual: &[crate::scenario::AccessConfig]) -> Option<String> {
+    pub(super) fn end(
+        &mut self,
+        now: Duration,
+        fault: &Fault,
+        usual: &[crate::scenario::AccessConfig],
+    ) -> Option<String> {
         match &fault.kind {
             FaultKind::Partition { members } => {
                 let around = self.hosts_of(members);
@@ -114,7 +119,7 @@ impl Actors<'_> {
                 let index = self.index(member);
                 self.world.lock().set_running(self.built.hosts[index].0, true);
                 if let Some(program) = &mut self.programs[index] {
-                    program.resume(Duration::from_secs_f64(fault.for_s.unwrap_or_default()));
+                    program.resume(now);
                 }
                 Some(format!("{member} wakes up"))
             }
@@ -122,20 +127,6 @@ impl Actors<'_> {
                 let access = usual[self.index(member)].clone();
                 self.change_line(member, &access);
                 Some(format!("the line of {member} is as before"))
-            }
-            FaultKind::ClockDrift { member, .. } => {
-                let index = self.index(member);
-                if let Some(program) = &mut self.programs[index] {
-                    program.drift(0.0);
-                }
-                Some(format!("the clock of {member} runs true"))
-            }
-            FaultKind::Mute { member, .. } => {
-                let index = self.index(member);
-                if let Some(program) = &self.programs[index] {
-                    program.command(Command::Unmute);
-                }
-                Some(format!("{member} unmutes"))
             }
             FaultKind::NatReboot { lan, .. } => {
                 if let Some((_, router)) = self.built.lans.get(lan) {
@@ -149,7 +140,10 @@ impl Actors<'_> {
                 }
                 Some(format!("{server} is on again"))
             }
-            FaultKind::Roam { .. } | FaultKind::Kill { .. } => None,
+            FaultKind::Roam { .. }
+            | FaultKind::Kill { .. }
+            | FaultKind::ClockDrift { .. }
+            | FaultKind::Mute { .. } => None,
         }
     }
 

@@ -3,6 +3,7 @@
 use super::Scenario;
 use super::check::{Checked, Mistake};
 use super::mistake::{ScenarioError, one_of};
+use protocol::name::DisplayName;
 
 /// The names that may be referred to.
 pub(super) struct Names<'a> {
@@ -30,8 +31,10 @@ impl<'a> Names<'a> {
                     return Err(mistake.at(&place, wrong, "a name for each".into()));
                 }
                 let plain = name.chars().all(|c| c.is_alphanumeric() || "-_ ".contains(c));
-                if name.trim().is_empty() || name.chars().count() > NAME_MAX || !plain {
-                    let right = format!("1 to {NAME_MAX} letters, digits, spaces, `-` and `_`");
+                // As others would see it: names are tidied on their way.
+                let tidy = DisplayName::new(name).as_str() == *name;
+                if name.trim().is_empty() || name.chars().count() > NAME_MAX || !plain || !tidy {
+                    let right = format!("1 to {NAME_MAX} letters, digits, single spaces, `-` and `_`");
                     return Err(mistake.at(&place, format!("{name:?} is no name"), right));
                 }
             }

@@ -121,7 +121,9 @@ impl World {
 
     /// Takes a wall away.
     pub fn remove_wall(&mut self, around: &BTreeSet<HostId>) {
-        self.walls.retain(|wall| wall != around);
+        if let Some(at) = self.walls.iter().position(|wall| wall == around) {
+            self.walls.swap_remove(at);
+        }
     }
 
     fn drop_packet(&mut self, packet: &Packet, reason: &'static str) {

@@ -205,6 +205,10 @@ impl World {
         }
         let bytes = packet.wire_bytes() as u64;
         let host = &mut self.hosts[id.0 as usize];
+        if !host.interfaces.iter().any(|interface| interface.addresses.contains(&packet.to.ip())) {
+            // It moved away while the packet was on its line.
+            return self.drop_packet(&packet, "no such address");
+        }
         if !host.running {
             return self.drop_packet(&packet, "machine off");
         }
