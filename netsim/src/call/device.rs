@@ -122,7 +122,6 @@ pub struct SimSpeaker {
     written: Arc<AtomicU64>,
     /// Samples the device has asked for.
     asked: u64,
-    wanted: u64,
     sink: blake3::Hasher,
 }
 
@@ -130,7 +129,7 @@ impl SimSpeaker {
     /// One that asks for its first block at `start`.
     pub fn new(start: Duration, ppm: f64, block: u64) -> Self {
         let clock = DeviceClock::new(start, ppm);
-        Self { clock, block, written: Arc::default(), asked: 0, wanted: 0, sink: blake3::Hasher::new() }
+        Self { clock, block, written: Arc::default(), asked: 0, sink: blake3::Hasher::new() }
     }
 
     /// When the engine is to render the next block.
@@ -141,7 +140,6 @@ impl SimSpeaker {
     /// The engine is about to render; the device will ask for it [`LEAD`] later.
     pub fn ask(&mut self) {
         self.asked += self.block;
-        self.wanted = self.asked;
     }
 
     /// Samples rendered so far: the index of the next one.
@@ -173,7 +171,7 @@ impl SimSpeaker {
 impl Speaker for SimSpeaker {
     fn wanted(&mut self) -> usize {
         // Whole ticks, as the engine renders no less.
-        (self.wanted.saturating_sub(self.written.load(Ordering::Relaxed)) as usize)
+        (self.asked.saturating_sub(self.written.load(Ordering::Relaxed)) as usize)
             .next_multiple_of(TICK_SAMPLES)
     }
 
