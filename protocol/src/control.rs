@@ -11,6 +11,7 @@
 //! | 3 | [`Grants`] |
 //! | 4 | [`VoiceState`] |
 //! | 5 | [`Leave`] |
+//! | 6 | [`Candidates`] |
 
 use crate::limits::CONTROL_MESSAGE_BYTES_MAX;
 use minicbor::bytes::ByteArray;
@@ -59,6 +60,10 @@ pub struct Member {
     /// Addresses at which it may be reached, as text (`203.0.113.5:4700`), best first.
     #[n(2)]
     pub addresses: Vec<String>,
+    /// Where it may be reached through TURN servers, as text (see [`RelayedReach`](crate::reach::RelayedReach)).
+    #[n(3)]
+    #[cbor(default)]
+    pub relays: Vec<String>,
 }
 
 /// Members the receiver may not know yet.
@@ -117,6 +122,37 @@ pub struct VoiceState {
 #[cbor(map)]
 pub struct Leave {}
 
+/// Addresses at which the sender can be checked for a path to it (RFC 8838): all that it has now. What was told before
+/// and is missing here is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct Candidates {
+    /// The addresses.
+    #[n(0)]
+    pub candidates: Vec<CandidateInfo>,
+    /// How its NAT chooses ports: 0 unknown, 1 no NAT, 2 independent of the destination, 3 sequential, 4 random.
+    #[n(1)]
+    pub mapping: u8,
+    /// The step of sequential ports.
+    #[n(2)]
+    pub step: i16,
+    /// The outside address of its newest mapping, as text.
+    #[n(3)]
+    pub newest: Option<String>,
+}
+
+/// One address in [`Candidates`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct CandidateInfo {
+    /// Where it comes from (RFC 8445, section 5.1.1): 0 host, 1 server reflexive, 2 peer reflexive, 3 relayed.
+    #[n(0)]
+    pub kind: u8,
+    /// The address, as text.
+    #[n(1)]
+    pub address: String,
+}
+
 /// One control message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -130,6 +166,8 @@ pub enum Message {
     VoiceState(VoiceState),
     /// The sender leaves for good.
     Leave(Leave),
+    /// Where the sender may be reached now.
+    Candidates(Candidates),
 }
 
 /// Why a control stream is closed.
@@ -155,9 +193,10 @@ impl Message {
             Self::Grants(body) => (3, minicbor::to_vec(body)),
             Self::VoiceState(body) => (4, minicbor::to_vec(body)),
             Self::Leave(body) => (5, minicbor::to_vec(body)),
+            Self::Candidates(body) => (6, minicbor::to_vec(body)),
         };
         let body = body.expect("writing into a vector cannot fail");
-        let length = u16::try_from(body.len() + 1).expect("tables that bound every message below 16 KiB");
+        let length = u16::try_from(body.len() + 1).expect("tables that bound every message below 64 KiB");
         let mut bytes = Vec::with_capacity(LENGTH_BYTES + 1 + body.len());
         bytes.extend_from_slice(&length.to_be_bytes());
         bytes.push(kind);
@@ -175,6 +214,7 @@ impl Message {
             3 => Self::Grants(minicbor::decode(body).map_err(malformed)?),
             4 => Self::VoiceState(minicbor::decode(body).map_err(malformed)?),
             5 => Self::Leave(minicbor::decode(body).map_err(malformed)?),
+            6 => Self::Candidates(minicbor::decode(body).map_err(malformed)?),
             _ => return Ok(None),
         }))
     }
@@ -233,7 +273,7 @@ mod tests {
     proptest! {
         #[test]
         fn messages_survive_any_cutting_of_the_stream(step in 1usize..50, muted: bool, id: [u8; 32]) {
-            let member = Member { id: id.into(), name: "Zoë".into(), addresses: vec!["[::1]:4700".into()] };
+            let member = Member { id: id.into(), name: "Zoë".into(), addresses: vec!["[::1]:4700".into()], relays: Vec::new() };
             let messages = vec![
                 Message::VoiceState(VoiceState { muted, deafened: false }),
                 Message::Members(Members { members: vec![member] }),

@@ -7,18 +7,18 @@
 use crate::control::{Grant, Member};
 use crate::id::PeerId;
 use crate::invite::{TicketId, TicketSecret};
-use crate::limits::{CANDIDATES_MAX, DESCRIBED_ADDRESSES_MAX, GRANTS_MAX, MEMBERS_MAX};
+use crate::limits::{CANDIDATES_MAX, GRANTS_MAX, MEMBERS_MAX, TICKET_RELAYS_MAX};
 use crate::name::DisplayName;
+use crate::reach::Reach;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 /// One member of the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberRecord {
     /// Display name; possibly empty.
     pub name: DisplayName,
-    /// Where it may be reached, best first.
-    pub addresses: Vec<SocketAddr>,
+    /// Where it may be reached.
+    pub reach: Reach,
 }
 
 /// What became of a member that was told to the roster.
@@ -52,15 +52,15 @@ pub enum GrantState {
 
 impl Roster {
     /// Adds or updates a member.
-    pub fn add(&mut self, id: PeerId, name: &str, addresses: &[SocketAddr]) -> Added {
-        let mut addresses = addresses.to_vec();
-        addresses.truncate(CANDIDATES_MAX);
-        let record = MemberRecord { name: DisplayName::new(name), addresses };
+    pub fn add(&mut self, id: PeerId, name: &str, mut reach: Reach) -> Added {
+        reach.addresses.truncate(CANDIDATES_MAX);
+        reach.relays.truncate(TICKET_RELAYS_MAX);
+        let record = MemberRecord { name: DisplayName::new(name), reach };
         let full = self.is_full();
         match self.members.get_mut(&id) {
             Some(known) => {
-                if !record.addresses.is_empty() {
-                    known.addresses = record.addresses;
+                if !record.reach.is_empty() {
+                    known.reach = record.reach;
                 }
                 known.name = record.name;
                 Added::Known
@@ -153,40 +153,23 @@ pub enum FindError {
 }
 
 /// A member's description for the wire.
-pub fn describe(id: PeerId, record: &MemberRecord) -> Member {
+pub fn describe(id: PeerId, name: &str, reach: &Reach) -> Member {
     Member {
         id: id.0.into(),
-        name: record.name.to_string(),
-        addresses: describe_addresses(&record.addresses),
+        name: name.to_owned(),
+        addresses: reach.address_texts(),
+        relays: reach.relay_texts(),
     }
-}
-
-/// Addresses as text for the wire, the best few.
-pub fn describe_addresses(addresses: &[SocketAddr]) -> Vec<String> {
-    addresses.iter().take(DESCRIBED_ADDRESSES_MAX).map(ToString::to_string).collect()
-}
-
-/// Those texts that can be addresses of a member: parsed, and not unspecified, multicast, scoped or port 0. Anything
-/// else is skipped.
-pub fn usable_addresses(texts: &[String]) -> Vec<SocketAddr> {
-    let parsed = texts.iter().filter_map(|text| text.parse().ok());
-    parsed.filter(is_usable).take(CANDIDATES_MAX).collect()
-}
-
-fn is_usable(address: &SocketAddr) -> bool {
-    let ip = address.ip();
-    // A scope means nothing on another machine.
-    let scoped = matches!(address, SocketAddr::V6(v6) if v6.scope_id() != 0);
-    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !scoped
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Added, FindError, GrantState, Roster, usable_addresses};
+    use super::{Added, FindError, GrantState, Roster};
     use crate::control::{Grant, Message, Welcome};
     use crate::id::PeerId;
     use crate::invite::{TicketId, TicketSecret};
-    use crate::limits::{CONTROL_MESSAGE_BYTES_MAX, GRANTS_MAX, MEMBERS_MAX};
+    use crate::limits::{CONTROL_MESSAGE_BYTES_MAX, GRANTS_MAX, MEMBERS_MAX, TICKET_RELAY_BYTES_MAX};
+    use crate::reach::Reach;
 
     fn peer(n: u8) -> PeerId {
         PeerId([n; 32])
@@ -196,29 +179,22 @@ mod tests {
     fn the_group_has_a_last_seat() {
         let mut roster = Roster::default();
         for n in 1..MEMBERS_MAX as u8 {
-            assert_eq!(roster.add(peer(n), "x", &[]), Added::New);
+            assert_eq!(roster.add(peer(n), "x", Reach::default()), Added::New);
         }
-        assert_eq!(roster.add(peer(200), "x", &[]), Added::Full);
-        assert_eq!(roster.add(peer(1), "y", &[]), Added::Known);
+        assert_eq!(roster.add(peer(200), "x", Reach::default()), Added::Full);
+        assert_eq!(roster.add(peer(1), "y", Reach::default()), Added::Known);
     }
 
     #[test]
     fn a_member_is_found_by_name_or_beginning_of_id() {
         let mut roster = Roster::default();
-        roster.add(peer(1), "Ada", &[]);
-        roster.add(peer(2), "Bob", &[]);
-        roster.add(peer(3), "bob", &[]);
+        roster.add(peer(1), "Ada", Reach::default());
+        roster.add(peer(2), "Bob", Reach::default());
+        roster.add(peer(3), "bob", Reach::default());
         assert_eq!(roster.find("ada"), Ok(peer(1)));
         assert_eq!(roster.find(&peer(2).short()), Ok(peer(2)));
         assert_eq!(roster.find("bob"), Err(FindError::Several));
         assert_eq!(roster.find("eve"), Err(FindError::Nobody));
-    }
-
-    #[test]
-    fn addresses_nobody_can_have_are_skipped() {
-        let addresses = ["0.0.0.0:1", "224.0.0.1:5", "10.0.0.1:0", "nonsense", "10.0.0.1:4700"];
-        let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-        assert_eq!(usable_addresses(&texts), ["10.0.0.1:4700".parse().expect("an address")]);
     }
 
     #[test]
@@ -245,14 +221,20 @@ mod tests {
         let mut roster = Roster::default();
         let address = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".parse().expect("an address");
         for n in 1..MEMBERS_MAX as u8 {
-            roster.add(peer(n), &"\u{1f600}".repeat(40), &[address; 16]);
+            let server = format!("turn:{}", "x".repeat(TICKET_RELAY_BYTES_MAX - "turn: 192.0.2.1:5".len()));
+            let relay = format!("{server} 192.0.2.1:5").parse().expect("a relay");
+            let reach = Reach { addresses: vec![address; 16], relays: vec![relay] };
+            roster.add(peer(n), &"\u{1f600}".repeat(40), reach);
             roster.grant(Grant {
                 ticket: u64::from(n).to_be_bytes().into(),
                 secret: [7; 16].into(),
                 expiry: u64::MAX,
             });
         }
-        let members = roster.iter().map(|(id, record)| super::describe(id, record)).collect();
+        let members = roster
+            .iter()
+            .map(|(id, record)| super::describe(id, record.name.as_str(), &record.reach))
+            .collect();
         let (grants, secret, group) = (roster.grants(), [9; 32].into(), [1; 16].into());
         let welcome = Welcome { epoch: u64::MAX, epoch_secret: secret, members, grants, group };
         assert!(Message::Welcome(welcome).encode().len() < CONTROL_MESSAGE_BYTES_MAX);

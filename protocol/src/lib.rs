@@ -6,7 +6,9 @@
 
 pub mod control;
 pub mod demux;
+pub mod entropy;
 pub mod group;
+pub mod ice;
 pub mod id;
 pub mod identity;
 pub mod invite;
@@ -15,3 +17,9 @@ pub mod limits;
 pub mod media;
 pub mod name;
 pub mod noise;
+pub mod path;
+pub mod reach;
+pub mod reflexive;
+pub mod reply;
+pub mod stun;
+pub mod turn;

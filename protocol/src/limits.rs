@@ -22,9 +22,10 @@ pub const REDUNDANT_FRAMES_MAX: usize = 4;
 /// Frames a jitter buffer holds. At 10 ms frames this is over a second; beyond it the oldest is dropped.
 pub const JITTER_FRAMES_MAX: usize = 128;
 
-/// Bytes of one control message: a welcome to a full group, with the longest names and addresses, has 40 KiB. A
+/// Bytes of one control message: a welcome to a full group, with the longest names, addresses
+/// and relays, has 53 KiB. A
 /// longer one closes the connection that sent it.
-pub const CONTROL_MESSAGE_BYTES_MAX: usize = 48 * 1024;
+pub const CONTROL_MESSAGE_BYTES_MAX: usize = 60 * 1024;
 
 /// Addresses by which a member is described to others, of the [`CANDIDATES_MAX`] it may have told.
 pub const DESCRIBED_ADDRESSES_MAX: usize = 6;
@@ -49,8 +50,9 @@ pub const TICKET_CHARS_MAX: usize = 2048;
 /// TURN servers in a ticket. More are cut.
 pub const TICKET_RELAYS_MAX: usize = 4;
 
-/// Bytes of one TURN server's address and credentials in a ticket. A longer one is left out.
-pub const TICKET_RELAY_BYTES_MAX: usize = 160;
+/// Bytes of one TURN server's address and credentials, with the relayed address on it, in a ticket or description. A
+/// longer one is left out.
+pub const TICKET_RELAY_BYTES_MAX: usize = 200;
 
 /// From a connection's first packet to a finished Noise handshake. Later ones are closed.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(3);

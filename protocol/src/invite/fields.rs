@@ -17,7 +17,7 @@ const FIELDS_MAX: u64 = 64;
 
 pub(super) fn encode(ticket: &Ticket) -> Zeroizing<Vec<u8>> {
     // Enough for the largest body, so that growing leaves no copy of the secret behind.
-    let mut body = Encoder::new(Vec::with_capacity(1280));
+    let mut body = Encoder::new(Vec::with_capacity(1440));
     match write_fields(ticket, &mut body) {
         Ok(()) => Zeroizing::new(body.into_writer()),
         Err(_) => unreachable!("a vector takes every write"),

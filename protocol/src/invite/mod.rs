@@ -30,7 +30,7 @@
 //! | 4 | expiry, unix seconds | unsigned |
 //! | 5 | uses, 0 = unlimited | unsigned, at most 32 bits |
 //! | 6 | candidates | array of byte strings: 4 or 16 bytes of address ‖ 2 of port, big endian |
-//! | 7 | TURN servers | array of text, opaque here; may be absent |
+//! | 7 | TURN servers and relayed addresses | array of text; may be absent |
 //!
 //! # Left out
 //! Revocation and the count of uses are the issuer's to know: a ticket cannot say that it was used up.
@@ -47,6 +47,7 @@ pub use secret::{TicketId, TicketSecret};
 pub use text::TicketError;
 
 use crate::id::{GroupId, PeerId};
+use crate::reach::Reach;
 
 /// The version this program writes and reads.
 pub const TICKET_VERSION: u32 = 1;
@@ -68,7 +69,8 @@ pub struct Ticket {
     pub uses: u32,
     /// Where the issuer may be reached; at most [`CANDIDATES_MAX`](crate::limits::CANDIDATES_MAX).
     pub candidates: Vec<SocketAddr>,
-    /// TURN servers with their expiring credentials, one each; at most
+    /// TURN servers with their expiring credentials and the relayed address on each, as
+    /// [`RelayedReach`](crate::reach::RelayedReach) writes them; at most
     /// [`TICKET_RELAYS_MAX`](crate::limits::TICKET_RELAYS_MAX).
     pub relays: Vec<String>,
 }
@@ -82,6 +84,12 @@ pub struct Expired {
 }
 
 impl Ticket {
+    /// Where the issuer may be reached. Relays that cannot be read belong to a later version.
+    pub fn reach(&self) -> Reach {
+        let relays = self.relays.iter().filter_map(|relay| relay.parse().ok()).collect();
+        Reach { addresses: self.candidates.clone(), relays }
+    }
+
     /// Whether the ticket is still valid at `now_unix`, in unix seconds.
     ///
     /// A courtesy to the joiner: the issuer's clock is the one that decides.
