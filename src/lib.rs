@@ -3,6 +3,7 @@
 pub mod audio;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod net;
 pub mod session;
 pub mod voice;

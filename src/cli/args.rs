@@ -30,6 +30,7 @@ Examples:
   roundtable join rt1...                     enter it
   roundtable host --psk                      let friends in by a password too
   roundtable join 203.0.113.5:4700 --psk     enter by address and password
+  roundtable doctor                          what this network allows
   roundtable devices                         which microphones and speakers there are
   roundtable demo                            hear a call between two processes on this machine";
 
@@ -42,6 +43,8 @@ pub enum Commands {
     Join(JoinArgs),
     /// List microphones and speakers
     Devices(DevicesArgs),
+    /// Tell what this network allows, and with a ticket how the call to its host would go
+    Doctor(DoctorArgs),
     /// Make a call between two processes on this machine and report how it went
     Demo(DemoArgs),
 }
@@ -63,6 +66,9 @@ pub struct JoinArgs {
     /// A ticket (rt1...), or HOST[:PORT] together with a password
     #[arg(value_name = "TICKET|ADDR")]
     pub target: String,
+    /// If nobody answers, print a code that the host enters with `reply`, and go on trying for 3 minutes
+    #[arg(long)]
+    pub reply: bool,
     /// What all calls have in common.
     #[command(flatten)]
     pub call: CallArgs,
@@ -72,6 +78,26 @@ pub struct JoinArgs {
 #[derive(Debug, Args)]
 pub struct DevicesArgs {
     /// One JSON object per device
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `roundtable doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Predict the path to the host of this ticket (rt1...), without joining
+    #[arg(value_name = "TICKET")]
+    pub ticket: Option<String>,
+    /// STUN server for finding the public address (repeatable)
+    #[arg(long, value_name = "HOST:PORT")]
+    pub stun: Vec<String>,
+    /// TURN server to be tested: turn:USER:PASS@HOST:PORT[?transport=udp|tcp|tls] (repeatable)
+    #[arg(long, value_name = "URL")]
+    pub turn: Vec<String>,
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One JSON object per finding
     #[arg(long)]
     pub json: bool,
 }
@@ -133,6 +159,9 @@ pub struct CallArgs {
     /// Do not offer addresses of the local network
     #[arg(long, help_heading = "Network")]
     pub no_lan: bool,
+    /// Do not search for a way through strict NATs by trying many ports
+    #[arg(long, help_heading = "Network")]
+    pub no_port_search: bool,
     /// Do not ask the router for a port mapping
     #[arg(long, help_heading = "Network")]
     pub no_port_mapping: bool,

@@ -8,18 +8,22 @@ use super::lines::LineView;
 use super::readership;
 use super::secret::{self, Typed};
 use super::sound::{open_sound, start_log, start_recorder, start_voice};
-use super::target;
+use super::{network, target};
 use crate::config::{self, ConfigError};
+use crate::net::connectivity::Connectivity;
 use crate::net::handshake::Myself;
 use crate::net::node::Node;
+use crate::net::platform::System;
+use crate::net::socket::StunDatagram;
 use crate::net::udp::SystemUdp;
 use crate::session::command::{Command, TICKET_LIFETIME};
 use crate::session::doors::Doors;
 use crate::session::entering::{self, Key};
 use crate::session::event::Event;
 use crate::session::snapshot::Snapshot;
-use crate::session::{FRAMES_QUEUE, Session, Surroundings, Wiring, own_addresses};
+use crate::session::{FRAMES_QUEUE, Session, Surroundings, Wiring};
 use protocol::name::DisplayName;
+use protocol::reply::Reply;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -33,28 +37,30 @@ const EVENTS_QUEUE: usize = 4096;
 
 const COMMANDS_QUEUE: usize = 64;
 
+/// How long somebody waits whose code has to travel to the host.
+const REPLY_PATIENCE: Duration = Duration::from_secs(180);
+
 /// How long the view may take to print what is left at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 pub(super) fn host(args: HostArgs) -> Result<(), Failure> {
-    let way = refuse_what_is_missing(&args.call).and_then(|()| {
-        let password = secret::password(&args.call)?;
-        Ok(Way::Found { password, ticket_file: args.ticket_file.as_deref() })
-    });
+    let way = secret::password(&args.call)
+        .map(|password| Way::Found { password, ticket_file: args.ticket_file.as_deref() });
     run(args.call, way)
 }
 
 pub(super) fn join(args: JoinArgs) -> Result<(), Failure> {
-    let way = refuse_what_is_missing(&args.call).and_then(|()| {
+    let way = || {
         let password = if target::is_ticket(&args.target) { None } else { secret::password(&args.call)? };
-        Ok(Way::Enter(target::key(&args.target, password)?))
-    });
+        Ok(Way::Enter { key: target::key(&args.target, password)?, reply: args.reply })
+    };
+    let way = way();
     run(args.call, way)
 }
 
 enum Way<'a> {
     Found { password: Option<Typed>, ticket_file: Option<&'a Path> },
-    Enter(Key),
+    Enter { key: Key, reply: bool },
 }
 
 /// Runs the call, or tells in the view of the call why there is no way into it.
@@ -108,21 +114,6 @@ async fn say_last(events: &mpsc::Sender<Event>, last: [Option<Event>; 2]) {
     .await;
 }
 
-/// Options of the interface that this version does not have yet: an option that protects privacy must not be
-/// ignored.
-fn refuse_what_is_missing(args: &CallArgs) -> Result<(), Failure> {
-    let missing = |option: &str| {
-        let message = format!("{option} is not available in this version");
-        Err(Failure::new(Exit::Usage, "not_available", message, "leave it out"))
-    };
-    match args {
-        CallArgs { relay_only: true, .. } => missing("--relay-only"),
-        CallArgs { turn, .. } if !turn.is_empty() => missing("--turn"),
-        CallArgs { stun, .. } if !stun.is_empty() => missing("--stun"),
-        _ => Ok(()),
-    }
-}
-
 async fn call(
     args: CallArgs,
     way: Way<'_>,
@@ -143,12 +134,22 @@ async fn call(
         );
     }
     let name = args.name.clone().or(file.name.clone()).unwrap_or_else(login_name);
-    let node = open_port(args.listen.or(file.listen))?;
-    let addresses: Vec<SocketAddr> = own_addresses(&node, !args.no_lan);
-    let myself =
-        Myself { identity: store.identity.clone(), name: DisplayName::new(&name).to_string(), addresses };
+    let settings = network::settings(&args, &file)?;
+    if matches!(way, Way::Found { .. }) && settings.relay_only && settings.turn.is_empty() {
+        let message = "--relay-only needs a TURN server to be reached by";
+        return Err(Failure::new(Exit::Usage, "usage", message, "name one with --turn"));
+    }
+    let (node, stun) = open_port(args.listen.or(file.listen))?;
+    let (connectivity, notices) = Connectivity::start(&node, stun, Arc::new(System), settings);
+    let reachable = connectivity.clone();
+    let myself = Myself {
+        identity: store.identity.clone(),
+        name: DisplayName::new(&name).to_string(),
+        reach: Arc::new(move || reachable.reach()),
+    };
     let (frames, _) = broadcast::channel(FRAMES_QUEUE);
-    let surroundings = Surroundings { node, myself: Arc::new(myself), frames: frames.clone(), epoch };
+    let surroundings =
+        Surroundings { node, myself: Arc::new(myself), frames: frames.clone(), epoch, connectivity };
 
     let sound = open_sound(&args, &file, events.clone())?;
     let recorder = args.record.as_deref().map(start_recorder).transpose()?;
@@ -177,7 +178,7 @@ async fn call(
         }
     };
     let (stop, wiring_commands) = merge_leave(commanded);
-    let wiring = Wiring { commands: wiring_commands, events, snapshots };
+    let wiring = Wiring { commands: wiring_commands, events, snapshots, notices };
     let session = Session::run(surroundings, doors, control, introducer, wiring);
     tokio::pin!(session);
     let result = tokio::select! {
@@ -222,7 +223,7 @@ fn login_name() -> String {
     whoami::username()
 }
 
-fn open_port(listen: Option<SocketAddr>) -> Result<Node, Failure> {
+fn open_port(listen: Option<SocketAddr>) -> Result<(Node, mpsc::Receiver<StunDatagram>), Failure> {
     let bound = match listen {
         Some(address) => SystemUdp::bind(address),
         None => SystemUdp::bind_near(SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT_DEFAULT))),
@@ -238,7 +239,7 @@ fn open_port(listen: Option<SocketAddr>) -> Result<Node, Failure> {
         )
     };
     let udp = bound.map_err(failed)?;
-    Node::start(Box::new(udp), None).map(|(node, _stun)| node).map_err(failed)
+    Node::start(Box::new(udp), None).map_err(failed)
 }
 
 /// Commands are read from `ready` on: `leave` must work while nobody answers.
@@ -256,7 +257,8 @@ async fn enter(
             if let Some(password) = password {
                 entering::accept_password(&doors, password).await;
             }
-            let (ticket, _) = doors.mint(TICKET_LIFETIME, &surroundings.myself.addresses);
+            let reach = surroundings.connectivity.settled_reach().await;
+            let (ticket, _) = doors.mint(TICKET_LIFETIME, &reach);
             let ticket = ticket.to_string();
             if let Some(path) = ticket_file {
                 write_private(path, &ticket)?;
@@ -265,11 +267,35 @@ async fn enter(
             input.spawn();
             Ok((doors, None))
         }
-        Way::Enter(key) => {
+        Way::Enter { key, reply } => {
             let _ = events.try_send(Event::Ready { id, listen, ticket: None });
             input.spawn();
-            let (entered, doors) = entering::enter(surroundings, key).await?;
+            let (entered, doors) = enter_patiently(surroundings, key, reply, events).await?;
             Ok((doors, Some(entered)))
+        }
+    }
+}
+
+/// Enters. With `reply`, when nobody answers, shows the code with which the host can open the way, and goes on trying.
+async fn enter_patiently(
+    surroundings: &Surroundings,
+    key: Key,
+    reply: bool,
+    events: &mpsc::Sender<Event>,
+) -> Result<(entering::Entered, Doors), entering::EnterError> {
+    let (started, mut shown) = (Instant::now(), false);
+    loop {
+        let entered = entering::enter(surroundings, key.clone()).await;
+        match entered {
+            Err(error @ entering::EnterError::Unreachable { .. })
+                if reply && started.elapsed() < REPLY_PATIENCE =>
+            {
+                if !std::mem::replace(&mut shown, true) {
+                    let code = Reply { reach: surroundings.connectivity.settled_reach().await }.to_string();
+                    let _ = events.try_send(Event::Reply { code, reason: error.to_string() });
+                }
+            }
+            decided => return decided,
         }
     }
 }

@@ -69,6 +69,9 @@ impl LineView {
                 self.lost.remove(peer);
                 Some(format!("{} left.", self.name(peer)))
             }
+            Event::Reply { code, reason } => Some(format!(
+                "Still trying: {reason}.\nSend the host this line, to be entered in its call:\n\nreply {code}\n"
+            )),
             Event::Ticket { ticket } => {
                 Some(format!("Send this line to a friend:\n\nroundtable join {ticket}\n"))
             }

@@ -7,10 +7,12 @@ pub mod args;
 mod call;
 mod demo;
 mod devices;
+mod doctor;
 pub mod exit;
 mod input;
 mod json;
 mod lines;
+mod network;
 mod readership;
 mod secret;
 mod sound;
@@ -30,6 +32,7 @@ pub fn main() -> ExitCode {
         Commands::Host(args) => call::host(args),
         Commands::Join(args) => call::join(args),
         Commands::Devices(args) => devices::run(&args),
+        Commands::Doctor(args) => doctor::run(&args),
         Commands::Demo(args) => demo::run(&args),
     });
     match result {

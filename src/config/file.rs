@@ -18,6 +18,12 @@ pub struct ConfigFile {
     pub input: Option<String>,
     /// Output device.
     pub output: Option<String>,
+    /// STUN servers; an empty list asks none.
+    pub stun: Option<Vec<String>>,
+    /// TURN servers.
+    pub turn: Vec<String>,
+    /// Everything goes through the relay.
+    pub relay_only: bool,
 }
 
 /// Reads the file. The default one may be missing, a named one may not.

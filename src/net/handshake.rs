@@ -6,17 +6,17 @@ use minicbor::{Decode, Encode};
 use protocol::control::MessageReader;
 use protocol::id::GroupId;
 use protocol::identity::Identity;
-use protocol::limits::{CANDIDATES_MAX, HANDSHAKE_DEADLINE, HANDSHAKE_PAYLOAD_BYTES_MAX};
+use protocol::limits::{HANDSHAKE_DEADLINE, HANDSHAKE_PAYLOAD_BYTES_MAX};
 use protocol::noise::{
     Credential, EXPORTER_LABEL, Established, ExpectedPeer, FRAME_HEADER_BYTES, HandshakeError, Initiator,
     InitiatorEvent, Local, Mode, Newcomer, RefuseReason, Responder, ResponderEvent, Secret,
     StretchedPassword, encode_frame, frame_bytes, stretch_password,
 };
+use protocol::reach::Reach;
 use quinn::{
     Connection, ConnectionError, Incoming, ReadError, ReadExactError, RecvStream, SendStream, VarInt,
 };
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -35,9 +35,12 @@ pub struct Myself {
     pub identity: Arc<Identity>,
     /// Our display name.
     pub name: String,
-    /// Where we may be reached.
-    pub addresses: Vec<SocketAddr>,
+    /// Where we may be reached, as far as it is known at the moment.
+    pub reach: ReachNow,
 }
+
+/// What says where we may be reached.
+pub type ReachNow = Arc<dyn Fn() -> Reach + Send + Sync>;
 
 /// What we enter with, when it is a password.
 #[derive(Clone)]
@@ -201,7 +204,7 @@ fn authenticated(
     Authenticated {
         peer: established.peer,
         name,
-        addresses: Introduction::decode(&established.payload),
+        reach: Introduction::decode(&established.payload),
         connection,
         send,
         receive,
@@ -227,7 +230,7 @@ async fn initiator(
     expected: ExpectedPeer,
     password: Password,
 ) -> Result<Established, HandshakeFailure> {
-    let payload = Introduction::encode(&myself.addresses);
+    let payload = Introduction::encode(&(myself.reach)());
     let mut machine = Initiator::new(&local(connection, myself)?, credential, expected, &payload);
     loop {
         if let Some(message) = machine.poll_transmit() {
@@ -254,7 +257,7 @@ async fn responder(
     myself: &Myself,
     doors: &impl Doorkeeper,
 ) -> Result<Established, HandshakeFailure> {
-    let payload = Introduction::encode(&myself.addresses);
+    let payload = Introduction::encode(&(myself.reach)());
     let mut machine = Responder::new(&local(connection, myself)?, doors.group());
     loop {
         if let Some(message) = machine.poll_transmit() {
@@ -316,14 +319,17 @@ fn stream_ended(error: ReadExactError) -> HandshakeFailure {
 struct Introduction {
     #[n(0)]
     addresses: Vec<String>,
+    #[n(1)]
+    #[cbor(default)]
+    relays: Vec<String>,
 }
 
 impl Introduction {
-    fn encode(addresses: &[SocketAddr]) -> Vec<u8> {
-        let mut addresses: Vec<_> = addresses.iter().take(CANDIDATES_MAX).map(ToString::to_string).collect();
+    fn encode(reach: &Reach) -> Vec<u8> {
+        let (mut addresses, relays) = (reach.address_texts(), reach.relay_texts());
         loop {
-            let bytes =
-                minicbor::to_vec(Self { addresses: addresses.clone() }).expect("a vector takes all bytes");
+            let introduction = Self { addresses: addresses.clone(), relays: relays.clone() };
+            let bytes = minicbor::to_vec(introduction).expect("a vector takes all bytes");
             if bytes.len() <= HANDSHAKE_PAYLOAD_BYTES_MAX {
                 return bytes;
             }
@@ -332,8 +338,8 @@ impl Introduction {
     }
 
     /// What cannot be read is no reason to refuse anybody.
-    fn decode(bytes: &[u8]) -> Vec<SocketAddr> {
-        let addresses = minicbor::decode::<Self>(bytes).map(|introduction| introduction.addresses);
-        protocol::group::usable_addresses(&addresses.unwrap_or_default())
+    fn decode(bytes: &[u8]) -> Reach {
+        let introduction = minicbor::decode::<Self>(bytes);
+        introduction.map(|told| Reach::from_texts(&told.addresses, &told.relays)).unwrap_or_default()
     }
 }

@@ -3,16 +3,14 @@
 use protocol::limits::CANDIDATES_MAX;
 use std::net::{IpAddr, SocketAddr};
 
-/// Addresses for a ticket, best first: those of the interfaces, with the socket's port. A socket bound to one
-/// address has only that. Loopback addresses count only where there is nothing else, so that two people on
-/// one machine without a network can still talk.
-pub fn addresses(local: SocketAddr) -> Vec<SocketAddr> {
-    if !local.ip().is_unspecified() {
-        return vec![local];
+/// Addresses at which others may reach a socket, best first: those of the interfaces, with the socket's port. A socket
+/// bound to one address has only that. Loopback addresses count only where there is nothing else, so that two people
+/// on one machine without a network can still talk.
+pub fn usable(socket: SocketAddr, interfaces: Vec<IpAddr>) -> Vec<SocketAddr> {
+    if !socket.ip().is_unspecified() {
+        return vec![socket];
     }
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    let all: Vec<IpAddr> =
-        interfaces.iter().map(if_addrs::Interface::ip).filter(|ip| local.is_ipv6() || ip.is_ipv4()).collect();
+    let all: Vec<IpAddr> = interfaces.into_iter().filter(|ip| socket.is_ipv6() || ip.is_ipv4()).collect();
     let mut usable: Vec<IpAddr> =
         all.iter().copied().filter(|ip| !ip.is_loopback() && !is_link_local(*ip)).collect();
     if usable.is_empty() {
@@ -20,7 +18,7 @@ pub fn addresses(local: SocketAddr) -> Vec<SocketAddr> {
     }
     usable.sort_by_key(|ip| (rank(*ip), *ip));
     usable.dedup();
-    usable.into_iter().take(CANDIDATES_MAX).map(|ip| SocketAddr::new(ip, local.port())).collect()
+    usable.into_iter().take(CANDIDATES_MAX).map(|ip| SocketAddr::new(ip, socket.port())).collect()
 }
 
 /// Whether packets to this address stay in one local network or machine.
@@ -46,18 +44,28 @@ fn rank(ip: IpAddr) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::addresses;
-    use std::net::SocketAddr;
+    use super::usable;
+    use std::net::{IpAddr, SocketAddr};
 
-    #[test]
-    fn a_bound_address_is_the_only_candidate() {
-        let local: SocketAddr = "127.0.0.1:4700".parse().expect("an address");
-        assert_eq!(addresses(local), [local]);
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().expect("an address")).collect()
+    }
+
+    fn socket(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
     }
 
     #[test]
-    fn an_open_socket_has_at_least_one_candidate_with_its_port() {
-        let found = addresses("[::]:4711".parse().expect("an address"));
-        assert!(!found.is_empty() && found.iter().all(|a| a.port() == 4711 && !a.ip().is_unspecified()));
+    fn a_bound_address_is_the_only_candidate() {
+        let bound = socket("127.0.0.1:4700");
+        assert_eq!(usable(bound, ips(&["192.0.2.1"])), [bound]);
+    }
+
+    #[test]
+    fn an_open_socket_has_its_interfaces_public_ones_first() {
+        let interfaces = ips(&["127.0.0.1", "fe80::1", "10.0.0.2", "192.0.2.1", "10.0.0.2"]);
+        let found = usable(socket("[::]:4711"), interfaces);
+        assert_eq!(found, [socket("192.0.2.1:4711"), socket("10.0.0.2:4711")]);
+        assert_eq!(usable(socket("0.0.0.0:1"), ips(&["::1", "127.0.0.1"])), [socket("127.0.0.1:1")]);
     }
 }

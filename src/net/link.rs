@@ -6,6 +6,7 @@ use protocol::control::{Message, MessageReader};
 use protocol::id::PeerId;
 use protocol::media::packet::{self, Kind, Marks, VoicePacket};
 use protocol::media::{Arrival, Depacketizer, Frame, ReceptionReport};
+use protocol::reach::Reach;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use rtrb::Producer;
 use std::net::SocketAddr;
@@ -55,8 +56,8 @@ pub struct Authenticated {
     pub peer: PeerId,
     /// Its display name.
     pub name: String,
-    /// Addresses it says it may be reached at.
-    pub addresses: Vec<SocketAddr>,
+    /// Where it says it may be reached.
+    pub reach: Reach,
     /// The connection.
     pub connection: Connection,
     /// The handshake's stream, which carries control messages from now on.
@@ -144,6 +145,11 @@ impl Link {
         ];
         tasks.detach_all();
         Self { id, connection, counters, control, tasks: aborts }
+    }
+
+    /// The virtual address of the peer.
+    pub fn address(&self) -> SocketAddr {
+        self.connection.remote_address()
     }
 
     /// Queues a control message; a peer that lets them pile up is cut off.

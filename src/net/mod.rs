@@ -4,13 +4,17 @@
 //! ([`paths`]); the socket ([`socket`]) maps it to wherever the peer really is, so that a change of path is
 //! invisible to the connection. [`link`] turns an authenticated connection into frames and messages.
 
+mod changes;
 pub mod congestion;
+pub mod connectivity;
 pub mod handshake;
 pub mod interfaces;
 pub mod link;
 pub mod node;
 pub mod paths;
+pub mod platform;
 pub mod random;
+pub mod relays;
 pub mod socket;
 pub mod tls;
 pub mod udp;

@@ -4,6 +4,7 @@ use super::congestion::VoiceRate;
 use super::socket::{PathSocket, StunDatagram};
 use super::tls::{self, SERVER_NAME};
 use super::udp::Udp;
+use protocol::path::Route;
 use quinn::{
     ClientConfig, ConnectError, Connection, ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint,
     EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt,
@@ -91,7 +92,7 @@ impl Node {
         udp: Box<dyn Udp>,
         seed: Option<[u8; 32]>,
     ) -> io::Result<(Self, mpsc::Receiver<StunDatagram>)> {
-        let (socket, stun) = PathSocket::new(udp);
+        let (socket, stun) = PathSocket::new(udp, seed.unwrap_or_else(super::random::bytes));
         let tls = tls::fresh();
         let transport = Arc::new(transport());
         let mut server = ServerConfig::with_crypto(tls.server);
@@ -117,10 +118,9 @@ impl Node {
         Ok((Self { endpoint, socket }, stun))
     }
 
-    /// Opens a connection to a real address. `yielding`: give way when that address dials us at the same
-    /// moment.
-    pub async fn dial(&self, remote: SocketAddr, yielding: bool) -> Result<Dialled, DialError> {
-        let address = self.socket.paths().dial(remote, yielding, Instant::now());
+    /// Opens a connection over a route. `yielding`: give way when the other end dials us at the same moment.
+    pub async fn dial(&self, route: impl Into<Route>, yielding: bool) -> Result<Dialled, DialError> {
+        let address = self.socket.paths().dial(route.into(), yielding, Instant::now());
         let path = Opening { socket: self.socket.clone(), address, kept: false };
         let connection = self.endpoint.connect(address, SERVER_NAME)?.await?;
         Ok(Dialled { connection, path })
@@ -134,6 +134,11 @@ impl Node {
     /// The socket, for its paths and for STUN.
     pub fn socket(&self) -> &PathSocket {
         &self.socket
+    }
+
+    /// The same, to be kept.
+    pub fn socket_handle(&self) -> Arc<PathSocket> {
+        self.socket.clone()
     }
 
     /// The UDP address in use.

@@ -17,7 +17,9 @@
 //! An opening entry only borrows an address that was somebody's: when it comes to nothing, the earlier entry gets
 //! it back, at the latest when the opening's lifetime is over and a datagram comes.
 
+use super::interfaces::is_local;
 use protocol::demux::{Class, Source, classify, is_first_flight};
+use protocol::path::{Change, Kind, PathSet, Route, Via};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -36,22 +38,25 @@ const DIAL_LIFETIME: Duration = Duration::from_secs(12);
 /// every 60 ms, a silent one every 400 ms.
 const SILENCE_BEFORE_REPLACEMENT: Duration = Duration::from_millis(1500);
 
+/// A path on which QUIC is heard is not given up for an unanswered check.
+const HEARD_LATELY: Duration = Duration::from_millis(1500);
+
 /// The bit that tells QUIC's long headers (RFC 9000, section 17.2).
 const LONG_HEADER: u8 = 0x80;
 
 /// The table.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PathTable {
     entries: BTreeMap<u64, Entry>,
-    by_remote: HashMap<SocketAddr, u64>,
+    by_route: HashMap<Route, u64>,
     next: u64,
+    /// The zero of the path sets' clock.
+    zero: Instant,
 }
 
 #[derive(Debug)]
 struct Entry {
-    remote: SocketAddr,
-    /// Where it was before the last switch: still accepted, for what is on its way.
-    former: Option<SocketAddr>,
+    set: PathSet,
     last_heard: Instant,
     state: State,
 }
@@ -78,8 +83,8 @@ impl State {
 }
 
 impl Entry {
-    fn is_at(&self, remote: SocketAddr) -> bool {
-        self.remote == remote || self.former == Some(remote)
+    fn is_at(&self, route: Route) -> bool {
+        self.set.accepts(route)
     }
 
     fn is_over(&self, now: Instant) -> bool {
@@ -98,13 +103,32 @@ pub enum Inbound {
     Drop,
 }
 
+/// What an authentic check told of a route.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Learnt {
+    /// It works both ways, with this round trip.
+    Valid(Duration),
+    /// The peer was heard there.
+    Heard,
+    /// It does not answer any more.
+    Expired,
+    /// The peer wants it used.
+    Nominated,
+}
+
+impl Default for PathTable {
+    fn default() -> Self {
+        Self { entries: BTreeMap::new(), by_route: HashMap::new(), next: 0, zero: Instant::now() }
+    }
+}
+
 impl PathTable {
     /// Sorts a datagram and finds its connection.
-    pub fn inbound(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Inbound {
-        let mut known = self.by_remote.get(&from).copied();
+    pub fn inbound(&mut self, from: Route, datagram: &[u8], now: Instant) -> Inbound {
+        let mut known = self.by_route.get(&from).copied();
         if known.is_some_and(|index| self.is_over(index, now)) {
             self.expire(now);
-            known = self.by_remote.get(&from).copied();
+            known = self.by_route.get(&from).copied();
         }
         let source = if known.is_some() { Source::Known } else { Source::Unknown };
         match classify(source, datagram) {
@@ -114,15 +138,9 @@ impl PathTable {
         }
     }
 
-    fn inbound_quic(
-        &mut self,
-        from: SocketAddr,
-        known: Option<u64>,
-        datagram: &[u8],
-        now: Instant,
-    ) -> Inbound {
+    fn inbound_quic(&mut self, from: Route, known: Option<u64>, datagram: &[u8], now: Instant) -> Inbound {
         let Some(index) = known else { return self.open_incoming(from, now) };
-        let entry = self.entries.get_mut(&index).expect("by_remote names entries");
+        let entry = self.entries.get_mut(&index).expect("by_route names entries");
         if is_first_flight(datagram) {
             match entry.state {
                 State::Dialled { yielding: false, .. } => return Inbound::Drop,
@@ -141,18 +159,20 @@ impl PathTable {
                 owner = self.peer_at(from).unwrap_or(index);
             }
         }
-        self.entries.get_mut(&owner).expect("found above").last_heard = now;
+        let at = now.saturating_duration_since(self.zero);
+        let entry = self.entries.get_mut(&owner).expect("found above");
+        entry.last_heard = now;
+        entry.set.inbound(at, from);
         Inbound::Quic(virtual_address(owner))
     }
 
     /// The newest authenticated peer that is or was at this address.
-    fn peer_at(&self, remote: SocketAddr) -> Option<u64> {
-        let peers =
-            self.entries.iter().filter(|(_, entry)| entry.state == State::Peer && entry.is_at(remote));
+    fn peer_at(&self, route: Route) -> Option<u64> {
+        let peers = self.entries.iter().filter(|(_, entry)| entry.state == State::Peer && entry.is_at(route));
         peers.map(|(index, _)| *index).max()
     }
 
-    fn open_incoming(&mut self, remote: SocketAddr, now: Instant) -> Inbound {
+    fn open_incoming(&mut self, route: Route, now: Instant) -> Inbound {
         self.expire(now);
         let incoming = |(index, entry): (&u64, &Entry)| match entry.state {
             State::Incoming { since } => Some((since, *index)),
@@ -163,50 +183,108 @@ impl PathTable {
             let (_, oldest) = opening.iter().min().expect("a full table has an oldest entry");
             self.remove_index(*oldest);
         }
-        Inbound::Quic(self.insert(remote, State::Incoming { since: now }, now))
+        Inbound::Quic(self.insert(route, kind_of(route), State::Incoming { since: now }, now))
     }
 
-    /// A new virtual address for a connection we open to `remote`. `yielding` says whether to give way when
+    /// A new virtual address for a connection we open over `route`. `yielding` says whether to give way when
     /// the other side dials us at the same moment.
-    pub fn dial(&mut self, remote: SocketAddr, yielding: bool, now: Instant) -> SocketAddr {
+    pub fn dial(&mut self, route: Route, yielding: bool, now: Instant) -> SocketAddr {
         self.expire(now);
-        self.insert(remote, State::Dialled { since: now, yielding, answered: false }, now)
+        self.insert(route, kind_of(route), State::Dialled { since: now, yielding, answered: false }, now)
     }
 
-    fn insert(&mut self, remote: SocketAddr, state: State, now: Instant) -> SocketAddr {
+    fn insert(&mut self, route: Route, kind: Kind, state: State, now: Instant) -> SocketAddr {
         let index = self.next;
         self.next += 1;
-        self.entries.insert(index, Entry { remote, former: None, last_heard: now, state });
-        self.by_remote.insert(remote, index);
+        let set = PathSet::new(route, kind, now.saturating_duration_since(self.zero));
+        self.entries.insert(index, Entry { set, last_heard: now, state });
+        self.by_route.insert(route, index);
         virtual_address(index)
     }
 
-    /// Where datagrams to a virtual address go now.
-    pub fn outbound(&self, address: SocketAddr) -> Option<SocketAddr> {
-        Some(self.entries.get(&index_of(address)?)?.remote)
+    /// Where a datagram to a virtual address goes that is sent now: on one route, at times on a second one as well.
+    pub fn outbound(&mut self, address: SocketAddr, now: Instant) -> Option<(Route, Option<Route>)> {
+        let at = now.saturating_duration_since(self.zero);
+        Some(self.entries.get_mut(&index_of(address)?)?.set.outbound(at))
+    }
+
+    /// The route that a virtual address stands for now.
+    pub fn route(&self, address: SocketAddr) -> Option<Route> {
+        Some(self.entry(address)?.set.active())
+    }
+
+    /// What kind of way that is.
+    pub fn kind(&self, address: SocketAddr) -> Option<Kind> {
+        Some(self.entry(address)?.set.kind())
+    }
+
+    /// The routes worth keeping: the active one first.
+    pub fn kept(&self, address: SocketAddr) -> Vec<Route> {
+        let Some(entry) = self.entry(address) else { return Vec::new() };
+        let mut kept = vec![entry.set.active()];
+        kept.extend(entry.set.standby());
+        kept
+    }
+
+    /// Looks after a peer's paths; what changed since the last time.
+    pub fn tick(&mut self, address: SocketAddr, now: Instant) -> Option<Change> {
+        let at = now.saturating_duration_since(self.zero);
+        let set = &mut self.entries.get_mut(&index_of(address)?)?.set;
+        set.tick(at);
+        set.take_change()
+    }
+
+    /// Whether the peer's active route does not seem to work.
+    pub fn is_suspected(&self, address: SocketAddr) -> bool {
+        self.entry(address).is_some_and(|entry| entry.set.is_suspected())
+    }
+
+    fn entry(&self, address: SocketAddr) -> Option<&Entry> {
+        self.entries.get(&index_of(address)?)
+    }
+
+    /// Takes in what an authentic check told of a peer's route.
+    pub fn learn(&mut self, address: SocketAddr, route: Route, kind: Kind, learnt: Learnt, now: Instant) {
+        let at = now.saturating_duration_since(self.zero);
+        let Some(index) = index_of(address) else { return };
+        let Some(entry) = self.entries.get_mut(&index) else { return };
+        match learnt {
+            Learnt::Valid(round_trip) => entry.set.on_valid(at, route, kind, round_trip),
+            Learnt::Heard => entry.set.on_heard(at, route, kind),
+            Learnt::Nominated => entry.set.on_nominated(at, route),
+            Learnt::Expired => {
+                if route == entry.set.active() && now - entry.last_heard < HEARD_LATELY {
+                    return;
+                }
+                entry.set.on_expired(at, route);
+            }
+        }
+        self.sync(index, route);
+    }
+
+    /// The index of routes follows what the set accepts.
+    fn sync(&mut self, index: u64, touched: Route) {
+        let Some(entry) = self.entries.get(&index) else { return };
+        for route in entry.set.routes() {
+            self.by_route.insert(route, index);
+        }
+        if !entry.set.accepts(touched) && self.by_route.get(&touched) == Some(&index) {
+            self.hand_back(touched);
+        }
+        // A set that was full let one go.
+        let mine = |(route, owner): (&Route, &u64)| (*owner == index).then_some(*route);
+        let left: Vec<Route> = self.by_route.iter().filter_map(mine).collect();
+        for route in left {
+            if !self.entries[&index].set.accepts(route) {
+                self.hand_back(route);
+            }
+        }
     }
 
     /// The peer behind this address is authenticated.
     pub fn promote(&mut self, address: SocketAddr) {
         if let Some(entry) = index_of(address).and_then(|index| self.entries.get_mut(&index)) {
             entry.state = State::Peer;
-        }
-    }
-
-    /// Sends the peer's datagrams to another place from now on, and takes them from there. The old address
-    /// is still accepted until another peer claims it, for what is on its way.
-    pub fn switch(&mut self, address: SocketAddr, remote: SocketAddr) {
-        let Some(index) = index_of(address) else { return };
-        let Some(entry) = self.entries.get_mut(&index) else { return };
-        if entry.remote == remote {
-            return;
-        }
-        let left = entry.former.replace(std::mem::replace(&mut entry.remote, remote));
-        self.by_remote.insert(remote, index);
-        if let Some(left) = left.filter(|left| *left != remote)
-            && self.by_remote.get(&left) == Some(&index)
-        {
-            self.hand_back(left);
         }
     }
 
@@ -218,20 +296,22 @@ impl PathTable {
     }
 
     fn remove_index(&mut self, index: u64) {
-        let Some(entry) = self.entries.remove(&index) else { return };
-        for remote in [entry.former, Some(entry.remote)].into_iter().flatten() {
-            if self.by_remote.get(&remote) == Some(&index) {
-                self.hand_back(remote);
-            }
+        if self.entries.remove(&index).is_none() {
+            return;
+        }
+        let mine = |(route, owner): (&Route, &u64)| (*owner == index).then_some(*route);
+        let left: Vec<Route> = self.by_route.iter().filter_map(mine).collect();
+        for route in left {
+            self.hand_back(route);
         }
     }
 
-    /// An address whose owner has left it goes to the entry that had it before: the newest of those that are there.
-    fn hand_back(&mut self, remote: SocketAddr) {
-        let others = self.entries.iter().filter(|(_, entry)| entry.is_at(remote));
-        match others.max_by_key(|(index, entry)| (entry.remote == remote, **index)) {
-            Some((index, _)) => self.by_remote.insert(remote, *index),
-            None => self.by_remote.remove(&remote),
+    /// A route whose owner has left it goes to the entry that had it before: the newest of those that are there.
+    fn hand_back(&mut self, route: Route) {
+        let others = self.entries.iter().filter(|(_, entry)| entry.is_at(route));
+        match others.max_by_key(|(index, entry)| (entry.set.active() == route, **index)) {
+            Some((index, _)) => self.by_route.insert(route, *index),
+            None => self.by_route.remove(&route),
         };
     }
 
@@ -245,6 +325,15 @@ impl PathTable {
         for index in old {
             self.remove_index(index);
         }
+    }
+}
+
+/// What kind of way a route is, as far as its addresses tell.
+fn kind_of(route: Route) -> Kind {
+    match route {
+        Route { via: Via::Relay(_), .. } => Kind::Relayed,
+        route if is_local(route.to.ip()) => Kind::Lan,
+        _ => Kind::Direct,
     }
 }
 

@@ -1,14 +1,22 @@
 //! The table by examples, and by whatever may happen to it.
 
-use super::{Inbound, OPENING_LIFETIME, OPENING_MAX, PathTable, State, virtual_address};
+use super::{Inbound, Learnt, OPENING_LIFETIME, OPENING_MAX, PathTable, State, virtual_address};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use protocol::path::{Kind, Route};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::Instant;
 
-fn remote(port: u16) -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, 1], port))
+fn remote(port: u16) -> Route {
+    Route::direct(SocketAddr::from(([192, 0, 2, 1], port)))
+}
+
+/// Another path is checked and chosen.
+fn switch(table: &mut PathTable, address: SocketAddr, to: Route, now: Instant) {
+    for learnt in [Learnt::Valid(Duration::from_millis(1)), Learnt::Nominated] {
+        table.learn(address, to, Kind::Direct, learnt, now);
+    }
 }
 
 fn first_flight() -> Vec<u8> {
@@ -30,7 +38,7 @@ fn strangers_only_open_connections() {
     assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Drop);
     let address = quic(table.inbound(remote(1), &first_flight(), now));
     assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(address));
-    assert_eq!(table.outbound(address), Some(remote(1)));
+    assert_eq!(table.route(address), Some(remote(1)));
 }
 
 #[test]
@@ -38,8 +46,8 @@ fn a_switch_moves_both_directions_and_keeps_the_virtual_address() {
     let (mut table, now) = (PathTable::default(), Instant::now());
     let address = table.dial(remote(1), false, now);
     table.promote(address);
-    table.switch(address, remote(2));
-    assert_eq!(table.outbound(address), Some(remote(2)));
+    switch(&mut table, address, remote(2), now);
+    assert_eq!(table.route(address), Some(remote(2)));
     assert_eq!(table.inbound(remote(2), &[0x41; 60], now), Inbound::Quic(address));
     assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(address));
 }
@@ -105,7 +113,7 @@ fn a_flood_of_openings_is_bounded_and_spares_peers() {
         table.inbound(remote(port), &first_flight(), now);
     }
     assert!(table.entries.len() <= OPENING_MAX + 1);
-    assert_eq!(table.by_remote.len(), table.entries.len());
+    assert_eq!(table.by_route.len(), table.entries.len());
     assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(peer));
 }
 
@@ -134,18 +142,17 @@ fn an_opening_that_nobody_took_care_of_ends_by_itself() {
 }
 
 #[test]
-fn only_the_last_of_many_former_addresses_is_still_accepted() {
+fn routes_of_long_ago_are_forgotten() {
     let (mut table, now) = (PathTable::default(), Instant::now());
     let peer = table.dial(remote(1), false, now);
     table.promote(peer);
     for port in 2..100 {
-        table.switch(peer, remote(port));
+        switch(&mut table, peer, remote(port), now);
     }
-    assert_eq!(table.by_remote.len(), 2);
+    assert!(table.by_route.len() <= 8, "{}", table.by_route.len());
     assert_eq!(table.inbound(remote(98), &[0x41; 60], now), Inbound::Quic(peer));
-    assert_eq!(table.inbound(remote(97), &[0x41; 60], now), Inbound::Drop);
-    table.switch(peer, remote(98));
-    assert_eq!(table.outbound(peer), Some(remote(98)));
+    switch(&mut table, peer, remote(98), now);
+    assert_eq!(table.route(peer), Some(remote(98)));
     assert_eq!(table.inbound(remote(99), &[0x41; 60], now), Inbound::Quic(peer));
 }
 
@@ -189,7 +196,7 @@ fn apply(table: &mut PathTable, operation: &Operation, made: &mut Vec<SocketAddr
         Operation::Dial(port, yielding) => made.push(table.dial(remote(port), yielding, *now)),
         Operation::Promote(at) => chosen(at, made).into_iter().for_each(|address| table.promote(address)),
         Operation::Switch(at, port) => {
-            chosen(at, made).into_iter().for_each(|address| table.switch(address, remote(port)));
+            chosen(at, made).into_iter().for_each(|address| switch(table, address, remote(port), *now));
         }
         Operation::Remove(at) => chosen(at, made).into_iter().for_each(|address| table.remove(address)),
         Operation::Wait(ms) => *now += Duration::from_millis(ms),
@@ -204,16 +211,16 @@ proptest! {
         let (mut table, mut made, mut now) = (PathTable::default(), Vec::new(), Instant::now());
         for operation in operations {
             apply(&mut table, &operation, &mut made, &mut now);
-            for (remote, owner) in &table.by_remote {
+            for (remote, owner) in &table.by_route {
                 prop_assert!(table.entries.get(owner).is_some_and(|entry| entry.is_at(*remote)));
             }
-            prop_assert!(table.by_remote.len() <= 2 * table.entries.len());
+            prop_assert!(table.by_route.len() <= 8 * table.entries.len());
             let strangers = table.entries.values().filter(|e| matches!(e.state, State::Incoming { .. }));
             prop_assert!(strangers.count() <= OPENING_MAX);
             // Whoever lost its address lost it to somebody, and whoever has one is reached under it.
             for (index, entry) in &table.entries {
-                prop_assert!(table.by_remote.contains_key(&entry.remote));
-                prop_assert_eq!(table.outbound(virtual_address(*index)), Some(entry.remote));
+                prop_assert!(table.by_route.contains_key(&entry.set.active()));
+                prop_assert_eq!(table.route(virtual_address(*index)), Some(entry.set.active()));
             }
         }
     }
@@ -236,7 +243,7 @@ proptest! {
             }
             now += Duration::from_millis(400);
             prop_assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(peer));
-            prop_assert_eq!(table.outbound(peer), Some(remote(1)));
+            prop_assert_eq!(table.route(peer), Some(remote(1)));
         }
     }
 }

@@ -1,15 +1,22 @@
 //! The socket QUIC talks to: virtual addresses above, real paths below.
+//!
+//! A datagram comes in on the call's own UDP socket, on a spare one, or inside a TURN server's wrapping; whichever it
+//! was, it is then the same datagram on a [`Route`].
 
 use super::paths::{Inbound, PathTable};
+use super::relays::{RelayTable, Unwrapped};
 use super::udp::Udp;
+use protocol::entropy::Entropy;
+use protocol::path::{RelayId, Route, Via};
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -17,31 +24,65 @@ use tokio::time::Instant;
 const DATAGRAMS_PER_TURN: usize = 64;
 
 /// STUN messages waiting to be read; more are dropped, and their senders repeat them.
-const STUN_QUEUE: usize = 64;
+const STUN_QUEUE: usize = 256;
+
+/// Datagrams from TCP relays and spare sockets that wait to be read; beyond it the oldest is dropped.
+const INBOX_MAX: usize = 256;
 
 /// A STUN message as it came in.
 #[derive(Debug)]
 pub struct StunDatagram {
-    /// Where it came from.
-    pub from: SocketAddr,
+    /// Where it came in, and from whom.
+    pub route: Route,
     /// The message.
     pub bytes: Vec<u8>,
 }
 
-/// One UDP socket shared by QUIC and STUN, with a path for each peer.
+/// One UDP socket shared by QUIC, STUN and TURN, with paths for each peer.
 #[derive(Debug)]
 pub struct PathSocket {
     udp: Box<dyn Udp>,
     paths: Mutex<PathTable>,
+    relays: Mutex<RelayTable>,
+    spares: Mutex<BTreeMap<u16, Arc<dyn Udp>>>,
+    inbox: Mutex<Inbox>,
+    entropy: Mutex<Entropy>,
     stun: mpsc::Sender<StunDatagram>,
     dropped: AtomicU64,
 }
 
+/// The largest datagram read: QUIC's own buffers hold its packets, but not what a TURN server wraps around one.
+const DATAGRAM_BYTES_MAX: usize = 2048;
+
+/// What came in and is not QUIC's yet.
+#[derive(Debug)]
+struct Inbox {
+    /// What came in elsewhere than on the UDP socket.
+    datagrams: VecDeque<(Route, Vec<u8>)>,
+    reader: Option<Waker>,
+    scratch: Box<[u8; DATAGRAM_BYTES_MAX]>,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self { datagrams: VecDeque::new(), reader: None, scratch: Box::new([0; DATAGRAM_BYTES_MAX]) }
+    }
+}
+
 impl PathSocket {
     /// Wraps a socket. The receiver gets the STUN messages.
-    pub fn new(udp: Box<dyn Udp>) -> (Arc<Self>, mpsc::Receiver<StunDatagram>) {
+    pub fn new(udp: Box<dyn Udp>, seed: [u8; 32]) -> (Arc<Self>, mpsc::Receiver<StunDatagram>) {
         let (stun, messages) = mpsc::channel(STUN_QUEUE);
-        let socket = Self { udp, paths: Mutex::default(), stun, dropped: AtomicU64::new(0) };
+        let socket = Self {
+            udp,
+            paths: Mutex::default(),
+            relays: Mutex::default(),
+            spares: Mutex::default(),
+            inbox: Mutex::default(),
+            entropy: Mutex::new(Entropy::new(seed)),
+            stun,
+            dropped: AtomicU64::new(0),
+        };
         (Arc::new(socket), messages)
     }
 
@@ -50,9 +91,85 @@ impl PathSocket {
         self.paths.lock().expect("no holder of the path table panics")
     }
 
-    /// Sends a datagram that is not QUIC's, such as a STUN request.
+    /// The TURN servers in use.
+    pub fn relays(&self) -> MutexGuard<'_, RelayTable> {
+        self.relays.lock().expect("no holder of the relay table panics")
+    }
+
+    fn spares(&self) -> MutexGuard<'_, BTreeMap<u16, Arc<dyn Udp>>> {
+        self.spares.lock().expect("no holder of the spare sockets panics")
+    }
+
+    /// Sends a datagram on a route. `hops` limits how many routers pass it on.
+    pub fn send(&self, route: Route, datagram: &[u8], hops: Option<u8>) -> io::Result<()> {
+        let send = |udp: &dyn Udp| match hops {
+            None => udp.try_send(route.to, datagram),
+            Some(hops) => udp.try_send_near(route.to, datagram, hops),
+        };
+        match route.via {
+            Via::Socket => send(&*self.udp),
+            Via::Spare(number) => match self.spares().get(&number).cloned() {
+                Some(spare) => send(&*spare),
+                None => Ok(()),
+            },
+            Via::Relay(relay) => {
+                self.relays().send(relay, route.to, datagram, &*self.udp, Instant::now());
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends what is not on any route, such as a request to a server.
     pub fn send_to(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<()> {
         self.udp.try_send(to, datagram)
+    }
+
+    /// Lets the relay's client send what it has to say.
+    pub fn flush_relay(&self, relay: RelayId) {
+        self.relays().flush(relay, &*self.udp);
+    }
+
+    /// Gives an allocation back.
+    pub fn remove_relay(&self, relay: RelayId) {
+        self.relays().remove(relay, &*self.udp);
+    }
+
+    /// A seed for what wants unpredictable numbers, drawn from the node's own.
+    pub fn seed(&self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.entropy.lock().expect("nobody panics while drawing a seed").fill(&mut seed);
+        seed
+    }
+
+    /// Uses one more socket from now on, whose reader hands over with [`Self::deliver`].
+    pub fn add_spare(&self, number: u16, udp: Arc<dyn Udp>) {
+        self.spares().insert(number, udp);
+    }
+
+    /// Lets go of a spare socket.
+    pub fn remove_spare(&self, number: u16) {
+        self.spares().remove(&number);
+    }
+
+    /// Takes a datagram that came in elsewhere.
+    pub fn deliver(&self, route: Route, datagram: Vec<u8>) {
+        let mut inbox = self.inbox.lock().expect("no holder of the inbox panics");
+        if inbox.datagrams.len() >= INBOX_MAX {
+            inbox.datagrams.pop_front();
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        inbox.datagrams.push_back((route, datagram));
+        if let Some(reader) = inbox.reader.take() {
+            reader.wake();
+        }
+    }
+
+    /// Takes one frame that came from a TURN server over a stream.
+    pub fn deliver_frame(&self, relay: RelayId, frame: &[u8]) {
+        let unwrapped = self.relays().unwrap_frame(relay, frame, Instant::now());
+        if let Some((route, payload)) = unwrapped {
+            self.deliver(route, payload.to_vec());
+        }
     }
 
     /// The real local address.
@@ -64,6 +181,38 @@ impl PathSocket {
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
+
+    /// One datagram from wherever there is one: its length in `buffer` and the route, or `None` for one that was the
+    /// socket's own business.
+    fn poll_datagram(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Option<(usize, Route)>> {
+        let mut inbox = self.inbox.lock().expect("no holder of the inbox panics");
+        let mut fill = |datagram: &[u8]| {
+            let length = datagram.len().min(buffer.len());
+            buffer[..length].copy_from_slice(&datagram[..length]);
+            length
+        };
+        if let Some((route, datagram)) = inbox.datagrams.pop_front() {
+            return Poll::Ready(Some((fill(&datagram), route)));
+        }
+        let (length, from) = match self.udp.poll_recv(cx, &mut inbox.scratch[..]) {
+            Poll::Ready(Ok(received)) => received,
+            // An ICMP error for an earlier datagram surfaces here; it says nothing about the next one.
+            Poll::Ready(Err(error)) => {
+                tracing::trace!(%error, "receive");
+                return Poll::Ready(None);
+            }
+            Poll::Pending => {
+                inbox.reader = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+        };
+        let datagram = &inbox.scratch[..length];
+        Poll::Ready(match self.relays().unwrap(from, datagram, Instant::now()) {
+            Unwrapped::NotWrapped => Some((fill(datagram), Route::direct(from))),
+            Unwrapped::Consumed => None,
+            Unwrapped::Payload(route, payload) => Some((fill(payload), route)),
+        })
+    }
 }
 
 impl AsyncUdpSocket for PathSocket {
@@ -72,11 +221,16 @@ impl AsyncUdpSocket for PathSocket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let Some(remote) = self.paths().outbound(transmit.destination) else {
+        let outbound = self.paths().outbound(transmit.destination, Instant::now());
+        let Some((route, second)) = outbound else {
             // No path: to QUIC this is a lost packet, not an error that would end the connection.
             return Ok(());
         };
-        match self.udp.try_send(remote, transmit.contents) {
+        if let Some(second) = second {
+            // The same on both ways; whichever comes later the other side's QUIC drops.
+            let _ = self.send(second, transmit.contents, None);
+        }
+        match self.send(route, transmit.contents, None) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
                 // "Network unreachable" and the like pass when the network returns.
                 tracing::trace!(%error, "datagram not sent");
@@ -95,24 +249,20 @@ impl AsyncUdpSocket for PathSocket {
         let mut filled = 0;
         for _ in 0..DATAGRAMS_PER_TURN {
             let Some(buffer) = bufs.get_mut(filled) else { return Poll::Ready(Ok(filled)) };
-            let (len, from) = match self.udp.poll_recv(cx, buffer) {
-                Poll::Ready(Ok(received)) => received,
-                // An ICMP error for an earlier datagram surfaces here; it says nothing about the next one.
-                Poll::Ready(Err(error)) => {
-                    tracing::trace!(%error, "receive");
-                    continue;
-                }
+            let (len, route) = match self.poll_datagram(cx, buffer) {
+                Poll::Ready(Some(received)) => received,
+                Poll::Ready(None) => continue,
                 Poll::Pending if filled == 0 => return Poll::Pending,
                 Poll::Pending => return Poll::Ready(Ok(filled)),
             };
             let datagram = &buffer[..len];
-            match self.paths().inbound(from, datagram, Instant::now()) {
+            match self.paths().inbound(route, datagram, Instant::now()) {
                 Inbound::Quic(addr) => {
                     meta[filled] = RecvMeta { addr, len, stride: len, ecn: None, dst_ip: None };
                     filled += 1;
                 }
                 Inbound::Stun => {
-                    let _ = self.stun.try_send(StunDatagram { from, bytes: datagram.to_vec() });
+                    let _ = self.stun.try_send(StunDatagram { route, bytes: datagram.to_vec() });
                 }
                 Inbound::Drop => {
                     self.dropped.fetch_add(1, Ordering::Relaxed);

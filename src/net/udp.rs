@@ -12,6 +12,9 @@ use tokio::net::UdpSocket;
 pub trait Udp: Debug + Send + Sync + 'static {
     /// Sends one datagram now, or fails with `WouldBlock`.
     fn try_send(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<()>;
+    /// Sends one datagram that at most `hops` routers pass on: it opens the NATs and firewalls on our side and reaches
+    /// nobody. Where that cannot be had nothing is sent.
+    fn try_send_near(&self, to: SocketAddr, datagram: &[u8], hops: u8) -> io::Result<()>;
     /// Waits until sending may succeed again.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
     /// Receives one datagram into `buffer`: its length and where it came from.
@@ -90,6 +93,24 @@ impl Udp for SystemUdp {
             SocketAddr::V4(_) | SocketAddr::V6(_) => to,
         };
         self.socket.try_send_to(datagram, to).map(drop)
+    }
+
+    fn try_send_near(&self, to: SocketAddr, datagram: &[u8], hops: u8) -> io::Result<()> {
+        let socket = socket2::SockRef::from(&self.socket);
+        // The option is the socket's; nobody else sends meanwhile, since one thread does all the sending.
+        if to.is_ipv4() {
+            let usual = socket.ttl_v4()?;
+            socket.set_ttl_v4(hops.into())?;
+            let sent = self.try_send(to, datagram);
+            socket.set_ttl_v4(usual)?;
+            sent
+        } else {
+            let usual = socket.unicast_hops_v6()?;
+            socket.set_unicast_hops_v6(hops.into())?;
+            let sent = self.try_send(to, datagram);
+            socket.set_unicast_hops_v6(usual)?;
+            sent
+        }
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

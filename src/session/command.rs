@@ -24,6 +24,8 @@ pub enum Command {
     },
     /// A fresh ticket.
     Invite,
+    /// Let in somebody whose packets do not arrive, by the code it printed.
+    Reply(String),
     /// Who is here, and how they are doing.
     Status,
     /// Leave the group.
@@ -59,7 +61,8 @@ pub enum CommandError {
     Usage(&'static str),
 }
 
-const KNOWN: &str = "mute, unmute, deafen, undeafen, ptt down|up|toggle, volume PEER DB, who, invite, leave";
+const KNOWN: &str =
+    "mute, unmute, deafen, undeafen, ptt down|up|toggle, volume PEER DB, who, invite, reply CODE, leave";
 
 impl std::str::FromStr for Command {
     type Err = CommandError;
@@ -81,6 +84,10 @@ impl std::str::FromStr for Command {
             },
             "volume" | "vol" => volume(&rest),
             "invite" | "i" => Ok(Self::Invite),
+            "reply" => match rest.as_slice() {
+                [code] => Ok(Self::Reply((*code).to_owned())),
+                _ => Err(CommandError::Usage("reply CODE, with the code that begins with rr1")),
+            },
             "status" | "who" | "w" => Ok(Self::Status),
             "leave" | "quit" | "exit" | "q" => Ok(Self::Leave),
             "lock" | "unlock" | "kick" | "admit" | "deny" | "say" => Err(CommandError::NotYet(name)),

@@ -12,8 +12,8 @@ use protocol::id::PeerId;
 use protocol::invite::{Ticket, TicketId, TicketSecret};
 use protocol::limits::CANDIDATES_MAX;
 use protocol::noise::{EpochSecret, Mode, Newcomer, RefuseReason, Secret, StretchedPassword};
+use protocol::reach::Reach;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
@@ -91,7 +91,7 @@ impl Doors {
     }
 
     /// Mints a ticket and remembers it. The grant is for the other members.
-    pub fn mint(&self, lifetime: Duration, addresses: &[SocketAddr]) -> (Ticket, Grant) {
+    pub fn mint(&self, lifetime: Duration, reach: &Reach) -> (Ticket, Grant) {
         let (id, secret): ([u8; 8], [u8; 16]) = (crate::net::random::bytes(), crate::net::random::bytes());
         let mut inner = self.lock();
         let ticket = Ticket {
@@ -101,8 +101,8 @@ impl Doors {
             secret: TicketSecret::from_bytes(secret),
             expires_at: now_unix() + lifetime.as_secs(),
             uses: 0,
-            candidates: addresses.iter().copied().take(CANDIDATES_MAX).collect(),
-            relays: Vec::new(),
+            candidates: reach.addresses.iter().copied().take(CANDIDATES_MAX).collect(),
+            relays: reach.relays.iter().map(ToString::to_string).collect(),
         };
         let grant = Grant { ticket: id.into(), secret: secret.into(), expiry: ticket.expires_at };
         inner.roster.grant(grant.clone());
@@ -182,6 +182,7 @@ mod tests {
     use protocol::id::{GroupId, PeerId};
     use protocol::invite::TicketId;
     use protocol::noise::{Mode, RefuseReason, stretch_password};
+    use protocol::reach::Reach;
     use std::time::Duration;
 
     fn doors() -> Doors {
@@ -197,7 +198,7 @@ mod tests {
             assert!(doors.secret(&Mode::Password).is_ok());
         }
         assert_eq!(doors.secret(&Mode::Password).err(), Some(RefuseReason::TooManyAttempts));
-        let (ticket, _) = doors.mint(Duration::from_secs(60), &[]);
+        let (ticket, _) = doors.mint(Duration::from_secs(60), &Reach::default());
         assert!(doors.secret(&Mode::Ticket { group: ticket.group, ticket: ticket.id }).is_ok());
     }
 
@@ -206,7 +207,7 @@ mod tests {
         let doors = doors();
         let foreign = Mode::Ticket { group: doors.group(), ticket: TicketId([9; 8]) };
         assert_eq!(doors.secret(&foreign).err(), Some(RefuseReason::UnknownTicket));
-        let (ticket, mut grant) = doors.mint(Duration::from_secs(60), &[]);
+        let (ticket, mut grant) = doors.mint(Duration::from_secs(60), &Reach::default());
         grant.expiry = 1;
         doors.roster(|roster| roster.grant(grant));
         let expired = Mode::Ticket { group: ticket.group, ticket: ticket.id };

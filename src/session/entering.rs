@@ -2,6 +2,7 @@
 
 use super::Surroundings;
 use super::doors::{Doors, now_unix};
+use super::ways::{Way, ways};
 use crate::net::handshake::{self, HandshakeFailure, Password};
 use crate::net::link::Authenticated;
 use crate::net::node::{Dialled, close};
@@ -11,6 +12,7 @@ use protocol::invite::{Expired, Ticket};
 use protocol::limits::HANDSHAKE_DEADLINE;
 use protocol::noise::Mode;
 use protocol::noise::{Credential, ExpectedPeer, HandshakeError, RefuseReason, stretch_password};
+use protocol::reach::Reach;
 use quinn::VarInt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -57,6 +59,9 @@ pub enum EnterError {
     /// There is nowhere to go.
     #[error("the ticket names no address")]
     NoAddress,
+    /// Direct ways are ruled out, and there is no other.
+    #[error("the ticket names no TURN server, and --relay-only rules out everything else")]
+    NoRelay,
     /// Nothing came back from any address.
     #[error("nobody answers at {tried} ({reason})")]
     Unreachable {
@@ -91,20 +96,28 @@ pub async fn accept_password(doors: &Doors, password: Arc<Zeroizing<String>>) {
 
 /// Enters a group: reaches one member, proves to be invited, and is told about the others.
 pub async fn enter(surroundings: &Surroundings, key: Key) -> Result<(Entered, Doors), EnterError> {
-    let (addresses, credential, expected, password) = match key.clone() {
+    let (reach, credential, expected, password) = match key.clone() {
         Key::Ticket(ticket) => {
             ticket.check(now_unix())?;
             let credential = Credential::of_ticket(&ticket);
-            (ticket.candidates, credential, ExpectedPeer::Exactly(ticket.issuer), Password::None)
+            (ticket.reach(), credential, ExpectedPeer::Exactly(ticket.issuer), Password::None)
         }
         Key::Password { addresses, password } => {
-            (addresses, Credential::Password, ExpectedPeer::Anyone, Password::Typed(password))
+            let reach = Reach { addresses, relays: Vec::new() };
+            (reach, Credential::Password, ExpectedPeer::Anyone, Password::Typed(password))
         }
     };
-    let way = Way { credential, expected, password };
+    if reach.is_empty() {
+        return Err(EnterError::NoAddress);
+    }
+    let ways = ways(&surroundings.connectivity, reach);
+    if ways.is_empty() {
+        return Err(EnterError::NoRelay);
+    }
+    let proof = Proof { credential, expected, password };
     let started = Instant::now();
     let (entered, group) = loop {
-        match first_to_let_us_in(surroundings, &addresses, way.clone()).await {
+        match first_to_let_us_in(surroundings, &ways, proof.clone()).await {
             // Somebody answers: on a bad network the next try gets through.
             Err(EnterError::Interrupted(reason)) if started.elapsed() < PATIENCE => {
                 tracing::debug!(reason, "trying again to get in");
@@ -122,51 +135,52 @@ pub async fn enter(surroundings: &Surroundings, key: Key) -> Result<(Entered, Do
 
 /// What we show at the door, and whom we expect behind it.
 #[derive(Clone)]
-struct Way {
+struct Proof {
     credential: Credential,
     expected: ExpectedPeer,
     password: Password,
 }
 
-/// Opens connections to all addresses and shakes hands with whoever answers, in the order of answers, until it is
+/// Opens connections by all ways and shakes hands with whoever answers, in the order of answers, until it is
 /// the right one: a private address of a ticket may belong to somebody else where we are.
 async fn first_to_let_us_in(
     surroundings: &Surroundings,
-    addresses: &[SocketAddr],
-    way: Way,
+    ways: &[Way],
+    proof: Proof,
 ) -> Result<(Entered, GroupId), EnterError> {
-    if addresses.is_empty() {
-        return Err(EnterError::NoAddress);
-    }
     let started = Instant::now();
     let mut dials = JoinSet::new();
-    for &address in addresses {
-        let node = surroundings.node.clone();
-        dials.spawn(async move { node.dial(address, true).await });
+    for way in ways {
+        let way = way.clone();
+        let (node, connectivity) = (surroundings.node.clone(), surroundings.connectivity.clone());
+        dials.spawn(async move {
+            let route = way.route(&connectivity).await?;
+            node.dial(route, true).await.map_err(|error| error.to_string())
+        });
     }
     let mut reason = String::from("no reply");
     let mut refused = None;
     while let Ok(Some(dialled)) = timeout_at(started + REACH_DEADLINE, dials.join_next()).await {
         match dialled {
-            Ok(Ok(dialled)) => match shake_hands(surroundings, dialled, way.clone(), started).await {
+            Ok(Ok(dialled)) => match shake_hands(surroundings, dialled, proof.clone(), started).await {
                 Err(error) if error.is_of_somebody_else() => refused = Some(error),
                 decided => return decided,
             },
-            Ok(Err(error)) => reason = error.to_string(),
+            Ok(Err(error)) => reason = error,
             Err(_) => {}
         }
     }
-    let tried = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let tried = ways.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     Err(refused.unwrap_or(EnterError::Unreachable { tried, reason }))
 }
 
 async fn shake_hands(
     surroundings: &Surroundings,
     dialled: Dialled,
-    way: Way,
+    proof: Proof,
     started: Instant,
 ) -> Result<(Entered, GroupId), EnterError> {
-    let Way { credential, expected, password } = way;
+    let Proof { credential, expected, password } = proof;
     let myself = &surroundings.myself;
     let shaken = handshake::initiate(dialled, myself, credential, expected, password, started).await;
     let (mut authenticated, mode) = shaken.map_err(|failure| match failure {
@@ -220,7 +234,7 @@ impl EnterError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Expired(_) => "expired_ticket",
-            Self::NoAddress | Self::Unreachable { .. } => "unreachable",
+            Self::NoAddress | Self::NoRelay | Self::Unreachable { .. } => "unreachable",
             Self::Refused(error) => super::reason_code(error.reason()),
             Self::Failed(_) | Self::Interrupted(_) => "connection_failed",
         }
@@ -231,6 +245,7 @@ impl EnterError {
         match self {
             Self::Expired(_) => "ask for a new ticket: `invite` in the running call prints one",
             Self::NoAddress => "ask for a new ticket",
+            Self::NoRelay => "ask for a ticket from a host with --turn, or leave out --relay-only",
             Self::Unreachable { .. } => {
                 "check that the host is running and that UDP to this address is not blocked by a firewall or NAT"
             }

@@ -97,6 +97,13 @@ pub enum Event {
         /// The line to send to friends.
         ticket: String,
     },
+    /// Nobody answers: with this code the host can open the way.
+    Reply {
+        /// To be sent to the host, who enters it with `reply`.
+        code: String,
+        /// What was tried.
+        reason: String,
+    },
     /// Once a second for each peer.
     Stats(Stats),
     /// Something went wrong. Fatal ones are followed by `bye`.

@@ -2,17 +2,19 @@
 
 use super::entering::Entered;
 use super::event::{Event, PathKind};
+use super::ways::ways;
 use super::{Report, Session, gain};
+use crate::net::connectivity::Attach;
 use crate::net::handshake::{self, Password};
-use crate::net::interfaces;
 use crate::net::link::{Authenticated, Closed, Link, LinkEvent, LinkId};
 use crate::net::node::{FAREWELL, SEAT_KEPT, close};
 use crate::voice::engine::{PeerVoice, VoiceKey};
 use protocol::control::{Grants, Leave, Members, Message, VoiceState, Welcome};
-use protocol::group::{Added, describe, usable_addresses};
+use protocol::group::{Added, describe};
 use protocol::id::PeerId;
 use protocol::noise::{Credential, ExpectedPeer, Mode};
-use std::net::SocketAddr;
+use protocol::path::Kind;
+use protocol::reach::Reach;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::{AbortHandle, JoinSet};
@@ -34,6 +36,9 @@ const UNMET_MAX: usize = 16;
 
 /// A member that was introduced to us dials us itself; only when it did not succeed by then do we.
 const DIAL_PATIENCE: Duration = Duration::from_millis(1500);
+
+/// How long a newcomer's first packets are expected.
+const NEWCOMER_KNOCKS: Duration = Duration::from_secs(4);
 
 /// One other member, connected or not.
 pub(super) struct Member {
@@ -100,11 +105,11 @@ impl Session {
     pub(super) fn on_entered(&mut self, entered: Entered) {
         let Entered { authenticated, welcome } = entered;
         let peer = authenticated.peer;
-        self.learn(peer, &authenticated.name, &reachable(&authenticated, self), None);
+        self.learn(peer, &authenticated.name, reachable(&authenticated, self), None);
         self.activate(authenticated, false);
         for member in &welcome.members {
-            let (id, addresses) = (PeerId(*member.id), usable_addresses(&member.addresses));
-            if id != peer && self.learn(id, &member.name, &addresses, Some(peer)) {
+            let (id, reach) = (PeerId(*member.id), Reach::from_texts(&member.addresses, &member.relays));
+            if id != peer && self.learn(id, &member.name, reach, Some(peer)) {
                 self.dial(id, Duration::ZERO);
             }
         }
@@ -113,9 +118,9 @@ impl Session {
     /// Somebody came in by ticket or password, or a member connected.
     pub(super) fn on_authenticated(&mut self, authenticated: Authenticated, mode: Mode) {
         let peer = authenticated.peer;
-        let addresses = reachable(&authenticated, self);
+        let reach = reachable(&authenticated, self);
         let newcomer = matches!(mode, Mode::Ticket { .. } | Mode::Password);
-        let new = self.learn(peer, &authenticated.name, &addresses, None);
+        let new = self.learn(peer, &authenticated.name, reach, None);
         if newcomer {
             let welcome = self.welcome();
             // A newcomer has no other connection that could be the better one.
@@ -152,8 +157,10 @@ impl Session {
 
     /// Tells everybody but `except` and the member itself about it.
     fn introduce(&self, peer: PeerId, except: Option<PeerId>) {
-        let Some(member) = self.doors.roster(|roster| roster.get(peer).map(|record| describe(peer, record)))
-        else {
+        let described = self.doors.roster(|roster| {
+            roster.get(peer).map(|record| describe(peer, record.name.as_str(), &record.reach))
+        });
+        let Some(member) = described else {
             return;
         };
         for (id, other) in &self.members {
@@ -176,18 +183,12 @@ impl Session {
 
     /// Puts a member on the roster; returns whether it is new there. What others tell of somebody we know counts for
     /// nothing: that is only for the member itself to say.
-    fn learn(
-        &mut self,
-        peer: PeerId,
-        name: &str,
-        addresses: &[SocketAddr],
-        introduced_by: Option<PeerId>,
-    ) -> bool {
+    fn learn(&mut self, peer: PeerId, name: &str, reach: Reach, introduced_by: Option<PeerId>) -> bool {
         let known = self.members.contains_key(&peer);
         if peer == self.me() || (known && introduced_by.is_some()) {
             return false;
         }
-        match self.doors.roster(|roster| roster.add(peer, name, addresses)) {
+        match self.doors.roster(|roster| roster.add(peer, name, reach)) {
             Added::New => {
                 self.members.insert(peer, Member::new(introduced_by));
                 true
@@ -232,15 +233,13 @@ impl Session {
         let id = LinkId(self.next_link);
         self.next_link += 1;
         let address = authenticated.connection.remote_address();
-        let remote = {
+        let kind = {
             let mut paths = self.surroundings.node.socket().paths();
             paths.promote(address);
-            paths.outbound(address)
+            paths.kind(address)
         };
-        let path = match remote {
-            Some(remote) if interfaces::is_local(remote.ip()) => PathKind::Lan,
-            Some(_) | None => PathKind::Direct,
-        };
+        let path = PathKind::from(kind.unwrap_or(Kind::Direct));
+        let attach = Attach { connection: authenticated.connection.clone(), dialled };
         let name = authenticated.name.clone();
         let link = Link::start(
             id,
@@ -262,13 +261,14 @@ impl Session {
             dialled,
         });
         self.links.insert(id, peer);
+        self.surroundings.connectivity.attach(attach);
         tracing::debug!(%peer, returning = away.is_some(), "connected");
         let took = away.map_or(took, |since| since.elapsed());
         self.emit(Event::Connected { peer: peer.to_string(), name, path, ms: took.as_millis() as u64 });
         let reason = match path {
             PathKind::Lan => "same machine or local network",
             PathKind::Direct => "its address answers directly",
-            PathKind::Relayed => "no direct path",
+            PathKind::Relayed => "through a relay while a direct path is looked for",
         };
         self.emit(Event::Path { peer: peer.to_string(), kind: path, reason: reason.into() });
         true
@@ -282,7 +282,8 @@ impl Session {
         self.links.remove(&active.link.id);
         self.engine.remove_peer(active.key);
         // The farewell has to leave before its address is forgotten.
-        let (node, address) = (self.surroundings.node.clone(), active.link.connection.remote_address());
+        let (node, address) = (self.surroundings.node.clone(), active.link.address());
+        self.surroundings.connectivity.detach(address);
         tokio::spawn(async move {
             tokio::time::sleep(FAREWELL).await;
             node.socket().paths().remove(address);
@@ -310,8 +311,10 @@ impl Session {
                         return;
                     }
                     let id = PeerId(*member.id);
-                    let addresses = self.believable(peer, usable_addresses(&member.addresses));
-                    if self.learn(id, &member.name, &addresses, Some(peer)) {
+                    let reach = self.believable(peer, Reach::from_texts(&member.addresses, &member.relays));
+                    if self.learn(id, &member.name, reach.clone(), Some(peer)) {
+                        // It dials us already: our NAT has to let it in.
+                        self.surroundings.connectivity.punch(reach, NEWCOMER_KNOCKS);
                         self.introduce(id, Some(peer));
                         self.announce_group();
                         self.dial(id, DIAL_PATIENCE);
@@ -328,6 +331,11 @@ impl Session {
                 }
             }
             Message::Leave(Leave {}) => self.on_gone(peer),
+            Message::Candidates(candidates) => {
+                if let Some(link) = self.members.get(&peer).and_then(Member::link) {
+                    self.surroundings.connectivity.on_candidates(link.address(), candidates);
+                }
+            }
         }
     }
 
@@ -336,14 +344,14 @@ impl Session {
         self.members.values().filter(|member| member.introduced_by == Some(introducer)).count()
     }
 
-    /// Addresses without those of the loopback device, unless the introducer is on this machine itself.
-    fn believable(&self, introducer: PeerId, mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    /// A reach without addresses of the loopback device, unless the introducer is on this machine itself.
+    fn believable(&self, introducer: PeerId, mut reach: Reach) -> Reach {
         let here = self.members.get(&introducer).and_then(Member::link).is_some_and(|link| {
-            let remote = self.surroundings.node.socket().paths().outbound(link.connection.remote_address());
-            remote.is_some_and(|remote| remote.ip().is_loopback())
+            let route = self.surroundings.node.socket().paths().route(link.address());
+            route.is_some_and(|route| route.to.ip().is_loopback())
         });
-        addresses.retain(|address| here || !address.ip().is_loopback());
-        addresses
+        reach.addresses.retain(|address| here || !address.ip().is_loopback());
+        reach
     }
 
     /// A member's connection broke, though it did not say goodbye.
@@ -422,17 +430,17 @@ impl Session {
             while started.elapsed() < SEAT_KEPT {
                 pause = pauses.next().map_or(pause, Duration::from_millis);
                 tokio::time::sleep(pause).await;
-                let addresses =
-                    doors.roster(|r| r.get(peer).map(|m| m.addresses.clone()).unwrap_or_default());
+                let reach = doors.roster(|r| r.get(peer).map(|m| m.reach.clone()).unwrap_or_default());
                 let mut tries = JoinSet::new();
                 // Only one at a time shakes hands: were two to succeed, the two sides might keep different ones.
                 let turn = Arc::new(tokio::sync::Mutex::new(()));
-                for address in addresses {
+                for way in ways(&surroundings.connectivity, reach) {
                     let (surroundings, credential, turn) =
                         (surroundings.clone(), credential.clone(), turn.clone());
                     tries.spawn(async move {
                         let started = Instant::now();
-                        let dialling = surroundings.node.dial(address, me > peer);
+                        let route = way.route(&surroundings.connectivity).await?;
+                        let dialling = surroundings.node.dial(route, me > peer);
                         let dialled = tokio::time::timeout(DIAL_DEADLINE, dialling).await;
                         let dialled = dialled.map_err(|_| "no answer".to_string())?;
                         let dialled = dialled.map_err(|error| error.to_string())?;
@@ -483,9 +491,13 @@ impl Session {
 }
 
 /// Where a member that just connected may be reached by others: where we see it, then where it says.
-fn reachable(authenticated: &Authenticated, session: &Session) -> Vec<SocketAddr> {
-    let seen = session.surroundings.node.socket().paths().outbound(authenticated.connection.remote_address());
-    let mut addresses: Vec<SocketAddr> = seen.into_iter().collect();
-    addresses.extend(authenticated.addresses.iter().filter(|address| Some(**address) != seen));
-    addresses
+fn reachable(authenticated: &Authenticated, session: &Session) -> Reach {
+    let route = session.surroundings.node.socket().paths().route(authenticated.connection.remote_address());
+    let mut reach = authenticated.reach.clone();
+    // Who can be met on a relay has told all there is to tell; others are met where we see them.
+    if let Some(route) = route.filter(|route| !route.is_relayed() && reach.relays.is_empty()) {
+        reach.addresses.retain(|address| *address != route.to);
+        reach.addresses.insert(0, route.to);
+    }
+    reach
 }

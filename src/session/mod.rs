@@ -8,11 +8,13 @@ pub mod doors;
 pub mod entering;
 pub mod event;
 mod members;
+mod paths;
 pub mod snapshot;
 mod watch;
+pub mod ways;
 
+use crate::net::connectivity::{Connectivity, Notice};
 use crate::net::handshake::{self, Doorkeeper, HandshakeFailure, Myself};
-use crate::net::interfaces;
 use crate::net::link::{Authenticated, LinkEvent, LinkId};
 use crate::net::node::{LINGER, Node};
 use crate::voice::engine::EngineControl;
@@ -21,13 +23,13 @@ use doors::Doors;
 use event::{Event, GroupMember};
 use members::Member;
 use protocol::control::{Grants, Message, VoiceState};
-use protocol::group::{describe, describe_addresses};
+use protocol::group::describe;
 use protocol::id::PeerId;
 use protocol::media::Frame;
 use protocol::noise::{HandshakeError, Mode};
 use snapshot::Snapshot;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, broadcast, mpsc};
@@ -69,6 +71,8 @@ pub struct Surroundings {
     pub frames: broadcast::Sender<Frame>,
     /// The zero of the engine's clock.
     pub epoch: Instant,
+    /// The ways to the others.
+    pub connectivity: Connectivity,
 }
 
 /// What happens elsewhere and concerns the session.
@@ -109,6 +113,8 @@ pub struct Wiring {
     pub events: mpsc::Sender<Event>,
     /// Where the latest snapshot goes.
     pub snapshots: tokio::sync::watch::Sender<Snapshot>,
+    /// What there is to know of paths.
+    pub notices: mpsc::Receiver<Notice>,
 }
 
 impl Session {
@@ -122,7 +128,7 @@ impl Session {
     ) -> String {
         let (reports, mut reported) = mpsc::channel(REPORTS_QUEUE);
         let (link_events, mut link_reported) = mpsc::channel(REPORTS_QUEUE);
-        let Wiring { mut commands, events, snapshots } = wiring;
+        let Wiring { mut commands, events, snapshots, mut notices } = wiring;
         let mut session = Self {
             surroundings,
             doors,
@@ -166,6 +172,7 @@ impl Session {
                 // Before what members say, so that no member can keep us from looking after the others.
                 _ = watch.tick() => session.on_watch(),
                 Some(report) = reported.recv() => session.on_report(report),
+                Some(notice) = notices.recv() => session.on_notice(notice),
                 Some((link, event)) = link_reported.recv() => session.on_link_event(link, event),
             }
         };
@@ -242,6 +249,7 @@ impl Session {
                 let ticket = self.invite();
                 self.emit(Event::Ticket { ticket });
             }
+            Command::Reply(reply) => self.on_reply(&reply),
             Command::Status => self.tell_status(),
             // Handled where the call is run.
             Command::Leave => {}
@@ -279,7 +287,7 @@ impl Session {
     }
 
     fn invite(&mut self) -> String {
-        let (ticket, grant) = self.doors.mint(TICKET_LIFETIME, &self.surroundings.myself.addresses);
+        let (ticket, grant) = self.doors.mint(TICKET_LIFETIME, &self.surroundings.connectivity.reach());
         self.broadcast(&Message::Grants(Grants { grants: vec![grant] }));
         ticket.to_string()
     }
@@ -312,15 +320,16 @@ impl Session {
 
     /// Everybody as the roster describes them, ourselves included.
     fn descriptions(&self) -> Vec<protocol::control::Member> {
-        let myself = &self.surroundings.myself;
-        let mut all = self
-            .doors
-            .roster(|roster| roster.iter().map(|(id, record)| describe(id, record)).collect::<Vec<_>>());
-        all.push(protocol::control::Member {
-            id: self.me().0.into(),
-            name: myself.name.clone(),
-            addresses: describe_addresses(&myself.addresses),
+        let mut all = self.doors.roster(|roster| {
+            let described =
+                roster.iter().map(|(id, member)| describe(id, member.name.as_str(), &member.reach));
+            described.collect::<Vec<_>>()
         });
+        all.push(describe(
+            self.me(),
+            &self.surroundings.myself.name,
+            &self.surroundings.connectivity.reach(),
+        ));
         all
     }
 }
@@ -358,7 +367,8 @@ async fn answer_doors(surroundings: Surroundings, doors: Doors, reports: mpsc::S
     let lingering = Arc::new(Semaphore::new(LINGERING_MAX));
     let (visitors, loiterers) = (Visitors::default(), Visitors::default());
     while let Some(incoming) = surroundings.node.accept().await {
-        let remote = surroundings.node.socket().paths().outbound(incoming.remote_address());
+        let remote =
+            surroundings.node.socket().paths().route(incoming.remote_address()).map(|route| route.to);
         let visit = remote.and_then(|remote| visitors.enter(remote.ip(), HANDSHAKES_PER_ADDRESS));
         let loitering = remote.and_then(|remote| loiterers.enter(remote.ip(), LINGERING_PER_ADDRESS));
         let place = places.clone().try_acquire_owned();
@@ -419,13 +429,6 @@ impl Drop for Visit {
             Some(_) | None => drop(counts.remove(from)),
         }
     }
-}
-
-/// Where others may reach this node; with `lan` also from the same machine or local network.
-pub fn own_addresses(node: &Node, lan: bool) -> Vec<SocketAddr> {
-    let mut addresses = node.local_addr().map(interfaces::addresses).unwrap_or_default();
-    addresses.retain(|address| lan || !interfaces::is_local(address.ip()));
-    addresses
 }
 
 /// The group a set of doors leads to, for whoever needs only that.
