@@ -10,11 +10,13 @@ use super::timetable::{Actors, Places};
 use super::voices::Voice;
 use crate::outcome::{Happening, MemberOutcome, Outcome};
 use crate::scenario::{AccessConfig, Entry, FaultKind, Loaded, MemberConfig, Scenario, Talk};
-use crate::world::{Alarm, Kind, SharedWorld};
+use crate::world::{Alarm, Kind, STUN_PORT, SharedWorld};
 use protocol::identity::Identity;
 use protocol::invite::TicketSecret;
+use protocol::turn::{Transport, TurnServer};
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use roundtable::net::connectivity::Settings;
 use roundtable::session::event::{Event, PathKind};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -271,6 +273,7 @@ impl<'a> Conductor<'a> {
             microphone,
             speaker,
             with_log: self.options.rtlog,
+            settings: self.settings(member),
         };
         let mut program = Program::start(start).expect("a simulated machine always starts");
         // The founder's ticket is there before the next one asks for it.
@@ -282,6 +285,34 @@ impl<'a> Conductor<'a> {
         world.set_alarm(first_render, Alarm { owner, what: RENDER });
         drop(world);
         self.say(now, &member.name, "starts".into());
+    }
+
+    /// What a member's program uses to find paths.
+    fn settings(&self, member: &MemberConfig) -> Settings {
+        let world = self.world.lock();
+        let address = |name: &String| {
+            let host = self.places.servers[name];
+            let addresses = world.addresses(host);
+            addresses.iter().find(|ip| ip.is_ipv4()).or(addresses.first()).copied().expect("a server has one")
+        };
+        let turn = |name: &String| {
+            let config = self.scenario.servers.iter().find(|server| server.name == *name);
+            let users = &config.expect("names are checked when a scenario is loaded").turn.users;
+            let (username, password) = users.first_key_value().expect("users are checked when it is loaded");
+            TurnServer {
+                username: username.clone(),
+                password: password.clone(),
+                host: address(name).to_string(),
+                port: STUN_PORT,
+                transport: Transport::Udp,
+            }
+        };
+        Settings {
+            stun: member.stun.iter().map(|name| (address(name).to_string(), STUN_PORT)).collect(),
+            turn: member.turn.iter().map(turn).collect(),
+            relay_only: member.relay_only,
+            ..Settings::default()
+        }
     }
 
     /// The devices begin within their first two blocks, the speaker not earlier than its first rendering can be.
@@ -446,6 +477,7 @@ impl<'a> Conductor<'a> {
             | Event::State { .. }
             | Event::Group { .. }
             | Event::Ticket { .. }
+            | Event::Reply { .. }
             | Event::Stats(_)
             | Event::Bye { .. } => {}
         }

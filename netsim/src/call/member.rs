@@ -4,12 +4,13 @@ use super::device::{SimMicrophone, SimSpeaker};
 use super::ear::Ear;
 use super::machine::Machine;
 use super::stage::{Said, SharedStage};
-use crate::world::{HostId, Kind, SharedWorld, SimUdp};
+use crate::world::{HostId, Kind, SharedWorld, SimPlatform, SimUdp};
 use protocol::identity::Identity;
 use protocol::invite::Ticket;
 use protocol::jitter::has_fec;
 use protocol::media::Frame;
 use protocol::name::DisplayName;
+use roundtable::net::connectivity::{Connectivity, Settings};
 use roundtable::net::handshake::Myself;
 use roundtable::net::node::Node;
 use roundtable::session::command::{Command, TICKET_LIFETIME};
@@ -20,7 +21,6 @@ use roundtable::session::snapshot::{Presence, Snapshot};
 use roundtable::session::{FRAMES_QUEUE, Session, Surroundings, Wiring};
 use roundtable::voice::engine::{Engine, engine};
 use roundtable::voice::rtlog::{self, LogDrain};
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -49,6 +49,8 @@ pub(super) struct Start<'a> {
     pub(super) microphone: SimMicrophone,
     pub(super) speaker: SimSpeaker,
     pub(super) with_log: bool,
+    /// Which servers it asks, and what it does not do.
+    pub(super) settings: Settings,
 }
 
 /// How a program comes into the group.
@@ -89,8 +91,20 @@ pub(super) struct Program {
 impl Program {
     /// Switches the machine on and starts the program.
     pub(super) fn start(start: Start<'_>) -> std::io::Result<Self> {
-        let Start { index, name, seed, world, host, stage, names, way, microphone, speaker, with_log } =
-            start;
+        let Start {
+            index,
+            name,
+            seed,
+            world,
+            host,
+            stage,
+            names,
+            way,
+            microphone,
+            speaker,
+            with_log,
+            settings,
+        } = start;
         let machine = Machine::start()?;
         let offset = world.lock().now();
         let (mut engine, mut control) = engine(FRAME_TICKS, None).map_err(std::io::Error::other)?;
@@ -119,16 +133,18 @@ impl Program {
         let ended = Arc::<Mutex<Option<String>>>::default();
         let ending = ended.clone();
         let udp = SimUdp::bind(world, host, PORT)?;
-        let ips = world.lock().addresses(host);
-        let addresses: Vec<SocketAddr> = ips.into_iter().map(|ip| SocketAddr::new(ip, PORT)).collect();
+        let platform = Arc::new(SimPlatform::new(world, host));
         let identity = Arc::new(Identity::from_seed(&seed));
-        let myself = Arc::new(Myself { identity, name: DisplayName::new(name).to_string(), addresses });
+        let name = DisplayName::new(name).to_string();
         let sent = frames.clone();
         machine.now(async move {
             let epoch = tokio::time::Instant::now().into_std();
-            let (node, _stun) = Node::start(Box::new(udp), Some(seed))?;
-            let surroundings = Surroundings { node, myself, frames: sent, epoch };
-            let wiring = Wiring { commands: commanded, events: sender, snapshots };
+            let (node, stun) = Node::start(Box::new(udp), Some(seed))?;
+            let (connectivity, notices) = Connectivity::start(&node, stun, platform, settings);
+            let reachable = connectivity.clone();
+            let myself = Arc::new(Myself { identity, name, reach: Arc::new(move || reachable.reach()) });
+            let surroundings = Surroundings { node, myself, frames: sent, epoch, connectivity };
+            let wiring = Wiring { commands: commanded, events: sender, snapshots, notices };
             tokio::spawn(async move {
                 let reason = match enter(&surroundings, way).await {
                     Ok((doors, introducer)) => {
@@ -324,7 +340,8 @@ async fn enter(
     match way {
         Way::Found(board) => {
             let doors = entering::found(surroundings);
-            let (ticket, _) = doors.mint(TICKET_LIFETIME, &surroundings.myself.addresses);
+            let reach = surroundings.connectivity.settled_reach().await;
+            let (ticket, _) = doors.mint(TICKET_LIFETIME, &reach);
             *board.lock().expect("nobody panics at the board") = Some(ticket);
             Ok((doors, None))
         }

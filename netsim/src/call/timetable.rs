@@ -21,7 +21,7 @@ pub(super) struct Actors<'a> {
 pub(super) struct Places {
     pub(super) hosts: Vec<(HostId, crate::world::LineId)>,
     lans: std::collections::BTreeMap<String, (crate::world::NetworkId, crate::world::RouterId)>,
-    servers: std::collections::BTreeMap<String, HostId>,
+    pub(super) servers: std::collections::BTreeMap<String, HostId>,
 }
 
 impl Places {

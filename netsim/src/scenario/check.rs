@@ -72,6 +72,11 @@ fn member(
     if let Some(lan) = &member.lan {
         names.lan(lan, &field("lan"), mistake)?;
     }
+    for (which, servers) in [("stun", &member.stun), ("turn", &member.turn)] {
+        for name in servers {
+            names.server(name, &field(which), mistake)?;
+        }
+    }
     count(&field("also"), member.also.len(), 0, INTERFACES_MAX, mistake)?;
     for (also_at, also) in member.also.iter().enumerate() {
         if let Some(lan) = &also.lan {

@@ -94,6 +94,15 @@ pub struct MemberConfig {
     /// How it comes in; anything but `invited` must stay outside.
     #[serde(default)]
     pub entry: Entry,
+    /// Names of the servers that it asks for its reflexive address.
+    #[serde(default)]
+    pub stun: Vec<String>,
+    /// Names of the TURN servers on which it can be met, as the first of the server's users.
+    #[serde(default)]
+    pub turn: Vec<String>,
+    /// It sends nothing to other members' addresses.
+    #[serde(default)]
+    pub relay_only: bool,
 }
 
 /// One more interface.
@@ -180,6 +189,9 @@ impl MemberConfig {
             clock_ppm: 0.0,
             block_ms: default_block_ms(),
             entry: Entry::default(),
+            stun: Vec::new(),
+            turn: Vec::new(),
+            relay_only: false,
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod events;
 mod packet;
+mod platform;
 mod routing;
 mod service;
 pub mod topology;
@@ -18,6 +19,7 @@ mod udp;
 
 pub use events::Alarm;
 pub use packet::{Packet, TTL_DEFAULT};
+pub use platform::SimPlatform;
 pub use service::{STUN_PORT, Service};
 pub use topology::{Family, HostId, INTERNET, LineId, NetworkId, RouterId};
 pub use trace::{Kind, Trace};

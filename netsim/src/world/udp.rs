@@ -55,11 +55,15 @@ impl SimUdp {
 
 impl Udp for SimUdp {
     fn try_send(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<()> {
+        self.try_send_near(to, datagram, TTL_DEFAULT)
+    }
+
+    fn try_send_near(&self, to: SocketAddr, datagram: &[u8], hops: u8) -> io::Result<()> {
         let packet = Packet {
             transport: Transport::Udp,
             from: SocketAddr::from((Ipv6Addr::UNSPECIFIED, self.port)),
             to,
-            ttl: TTL_DEFAULT,
+            ttl: hops,
             bytes: datagram.to_vec(),
             origin: self.host,
         };
