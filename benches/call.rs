@@ -91,6 +91,10 @@ impl Udp for Watched {
         self.0.try_send(to, datagram)
     }
 
+    fn try_send_near(&self, to: SocketAddr, datagram: &[u8], _hops: u8) -> io::Result<()> {
+        self.try_send(to, datagram)
+    }
+
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.poll_writable(cx)
     }

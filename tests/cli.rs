@@ -106,14 +106,17 @@ fn wrong_options_say_what_is_wrong() {
 }
 
 #[test]
-fn options_that_are_not_there_yet_are_refused_and_not_ignored() {
+fn servers_that_cannot_be_used_say_why_without_telling_the_password() {
     let home = home();
     insta::assert_snapshot!(all_said(
         home.path(),
         &[
             &["host", "--relay-only"],
-            &["host", "--turn", "turn:ada:secret@turn.example.org:3478"],
-            &["host", "--stun", "stun.example.org:3478"],
+            &["host", "--turn", "turn.example.org"],
+            &["host", "--turn", "turn:ada:secret@turn.example.org:port"],
+            &["host", "--turn", "turn:ada:secret@turn.example.org?transport=pigeon"],
+            &["host", "--stun", "stun.example.org:0"],
+            &["doctor", "rt1abc"],
         ],
     ));
 }

@@ -131,6 +131,10 @@ impl Udp for Late {
         if self.open.load(Ordering::Relaxed) { self.inner.try_send(to, datagram) } else { Ok(()) }
     }
 
+    fn try_send_near(&self, to: SocketAddr, datagram: &[u8], _hops: u8) -> std::io::Result<()> {
+        self.try_send(to, datagram)
+    }
+
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         self.inner.poll_writable(cx)
     }

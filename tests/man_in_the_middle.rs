@@ -10,6 +10,7 @@ use protocol::noise::{
     Credential, EpochSecret, ExpectedPeer, FRAME_HEADER_BYTES, HandshakeError, Initiator, InitiatorEvent,
     Local, RefuseReason, Responder, ResponderEvent, encode_frame, frame_bytes,
 };
+use protocol::reach::Reach;
 use quinn::{Connection, RecvStream, SendStream};
 use roundtable::net::handshake::{self, Doorkeeper, HandshakeFailure, Myself, Password};
 use roundtable::net::node::Node;
@@ -37,7 +38,11 @@ fn address(node: &Node) -> SocketAddr {
 }
 
 fn person(seed: u8, name: &str) -> Myself {
-    Myself { identity: Arc::new(Identity::from_seed(&[seed; 32])), name: name.into(), addresses: Vec::new() }
+    Myself {
+        identity: Arc::new(Identity::from_seed(&[seed; 32])),
+        name: name.into(),
+        reach: Arc::new(Reach::default),
+    }
 }
 
 async fn pump(mut from: RecvStream, mut to: SendStream) {
@@ -121,7 +126,7 @@ async fn meet<T>(
     let group = doors.group();
     let (credential, expected, password) = match way {
         Way::Ticket => {
-            let (ticket, _) = doors.mint(Duration::from_secs(60), &[]);
+            let (ticket, _) = doors.mint(Duration::from_secs(60), &Reach::default());
             (Credential::of_ticket(&ticket), ExpectedPeer::Exactly(ticket.issuer), Password::None)
         }
         Way::Password => {
@@ -130,7 +135,7 @@ async fn meet<T>(
             (Credential::Password, ExpectedPeer::Anyone, Password::Typed(typed))
         }
         Way::Member => {
-            doors.roster(|roster| roster.add(joiner_id, "Joiner", &[]));
+            doors.roster(|roster| roster.add(joiner_id, "Joiner", Reach::default()));
             let secret = EpochSecret::from_bytes(SECRET);
             (Credential::Member { group, epoch: 1, secret }, ExpectedPeer::Exactly(host_id), Password::None)
         }
@@ -196,7 +201,7 @@ async fn without_the_exporter_the_splice_would_go_unnoticed() {
     let (joiner, host) = (Identity::from_seed(&[1; 32]), Identity::from_seed(&[2; 32]));
     let (joiner_node, host_node) = (node(), node());
     let doors = Doors::found(GroupId([9; 16]), host.peer_id(), SECRET);
-    let (ticket, _) = doors.mint(Duration::from_secs(60), &[]);
+    let (ticket, _) = doors.mint(Duration::from_secs(60), &Reach::default());
     let (there, _between) = splice(address(&host_node));
     let host_id = host.peer_id();
 

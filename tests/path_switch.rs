@@ -1,7 +1,9 @@
 //! A connection that changes its path in mid-stream does not notice, and of two dials at once one remains.
 
+use protocol::path::Kind;
 use quinn::Connection;
 use roundtable::net::node::Node;
+use roundtable::net::paths::Learnt;
 use roundtable::net::udp::SystemUdp;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -50,6 +52,15 @@ async fn count(connection: Connection) -> Vec<u32> {
     seen
 }
 
+/// Another path is checked and chosen.
+fn switch(node: &Node, peer: SocketAddr, to: SocketAddr) {
+    let mut paths = node.socket().paths();
+    let now = tokio::time::Instant::now();
+    for learnt in [Learnt::Valid(Duration::from_millis(1)), Learnt::Nominated] {
+        paths.learn(peer, to.into(), Kind::Lan, learnt, now);
+    }
+}
+
 #[tokio::test]
 async fn a_switch_of_paths_in_mid_stream_loses_no_datagram() {
     let (caller, callee) = (node(), node());
@@ -62,7 +73,7 @@ async fn a_switch_of_paths_in_mid_stream_loses_no_datagram() {
     let outgoing = caller.dial(first_there, false).await.expect("the other answers").keep();
     let incoming = accepting.await.expect("accepting does not panic");
     let (caller_peer, callee_peer) = (outgoing.remote_address(), incoming.remote_address());
-    let remote = |node: &Node, peer| node.socket().paths().outbound(peer).expect("the peer has a path");
+    let remote = |node: &Node, peer| node.socket().paths().route(peer).expect("the peer has a path").to;
     assert_eq!((remote(&caller, caller_peer), remote(&callee, callee_peer)), (first_there, first_back));
     caller.socket().paths().promote(caller_peer);
     callee.socket().paths().promote(callee_peer);
@@ -71,8 +82,8 @@ async fn a_switch_of_paths_in_mid_stream_loses_no_datagram() {
     for number in 0..DATAGRAMS {
         if number == DATAGRAMS / 2 {
             // What is on its way on the first path still arrives there.
-            caller.socket().paths().switch(caller_peer, second_there);
-            callee.socket().paths().switch(callee_peer, second_back);
+            switch(&caller, caller_peer, second_there);
+            switch(&callee, callee_peer, second_back);
         }
         let mut datagram = vec![0; 80];
         datagram[..4].copy_from_slice(&number.to_be_bytes());

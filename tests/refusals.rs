@@ -7,11 +7,14 @@ mod spawn;
 use protocol::identity::Identity;
 use protocol::invite::Ticket;
 use protocol::noise::{RefuseReason, encode_frame};
+use roundtable::net::connectivity::{Connectivity, Settings};
 use roundtable::net::handshake::Myself;
 use roundtable::net::node::Node;
+use roundtable::net::platform::System;
+use roundtable::net::socket::StunDatagram;
 use roundtable::net::udp::SystemUdp;
 use roundtable::session::event::Event;
-use roundtable::session::{Session, Surroundings, Wiring, entering, own_addresses};
+use roundtable::session::{Session, Surroundings, Wiring, entering};
 use roundtable::voice::engine::engine;
 use spawn::{Ended, Running};
 use std::net::{SocketAddr, UdpSocket};
@@ -136,9 +139,9 @@ fn a_group_without_a_password_takes_none() {
     assert_told(&host, "password_not_accepted");
 }
 
-fn node() -> Node {
+fn open_node() -> (Node, mpsc::Receiver<StunDatagram>) {
     let udp = SystemUdp::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
-    Node::start(Box::new(udp), None).expect("a node starts").0
+    Node::start(Box::new(udp), None).expect("a node starts")
 }
 
 /// A ticket says itself until when it is valid, but the group's memory of it decides.
@@ -146,20 +149,23 @@ fn node() -> Node {
 fn a_ticket_whose_expiry_was_forged_is_refused_by_the_host() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let node = node();
+        let (node, stun) = open_node();
+        let (connectivity, notices) = Connectivity::start(&node, stun, Arc::new(System), Settings::default());
+        let reachable = connectivity.clone();
         let myself = Myself {
             identity: Arc::new(Identity::from_seed(&[1; 32])),
             name: "Host".into(),
-            addresses: own_addresses(&node, true),
+            reach: Arc::new(move || reachable.reach()),
         };
         let (frames, _) = broadcast::channel(8);
-        let surroundings = Surroundings { node, myself: Arc::new(myself), frames, epoch: Instant::now() };
+        let epoch = Instant::now();
+        let surroundings = Surroundings { node, myself: Arc::new(myself), frames, epoch, connectivity };
         let doors = entering::found(&surroundings);
-        let (mut ticket, _) = doors.mint(Duration::ZERO, &surroundings.myself.addresses);
+        let (mut ticket, _) = doors.mint(Duration::ZERO, &surroundings.connectivity.reach());
         let (_engine, control) = engine(4, None).unwrap();
         let (_commands, commands) = mpsc::channel(1);
         let (events, mut told) = mpsc::channel(64);
-        let wiring = Wiring { commands, events, snapshots: watch::channel(Default::default()).0 };
+        let wiring = Wiring { commands, events, snapshots: watch::channel(Default::default()).0, notices };
         let session = tokio::spawn(Session::run(surroundings, doors, control, None, wiring));
 
         ticket.expires_at += 3600;
@@ -187,7 +193,7 @@ fn a_hello_of_another_version_is_answered_with_the_reason() {
     let (host, _, address) = Running::host(&["--psk", "swordfish"]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let reply = runtime.block_on(async {
-        let node = node();
+        let (node, _) = open_node();
         let address: SocketAddr = address.parse().unwrap();
         let connection = node.dial(address, false).await.unwrap().keep();
         let (mut send, mut receive) = connection.open_bi().await.unwrap();

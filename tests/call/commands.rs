@@ -73,6 +73,8 @@ fn undeafening_never_opens_a_microphone_that_was_muted() {
         (&["deafen", "undeafen"], true),
         (&["unmute", "deafen", "mute", "undeafen"], true),
     ] {
+        // What the last `status` told may still be on its way.
+        thread::sleep(Duration::from_millis(100));
         ann.forget();
         for word in words {
             ann.say(word);
