@@ -13,9 +13,11 @@
 //! valid examples in `tests/smoke.rs`. An input that once broke a promise becomes an example there.
 
 mod handshake;
+mod paths;
 mod voice;
 
 pub use handshake::handshake;
+pub use paths::{ice_operations, reply, turn_operations, turn_stream};
 pub use voice::{reception_report, voice_packet, voice_stream};
 
 use data_encoding::BASE32_NOPAD;

@@ -1,11 +1,13 @@
 //! Every fuzz target's body over a bounded number of inputs: random bytes, and valid examples as they are
 //! and with a few changes. `FUZZ_SEED` chooses other inputs, `FUZZ_CASES` how many.
 
-use protocol::control::{Leave, Member, Members, Message, VoiceState};
+use protocol::control::{CandidateInfo, Candidates, Leave, Member, Members, Message, VoiceState};
 use protocol::id::{GroupId, PeerId};
 use protocol::invite::{Ticket, TicketId, TicketSecret};
 use protocol::media::ReceptionReport;
 use protocol::media::packet::{Copied, Marks, VoicePacket};
+use protocol::reach::Reach;
+use protocol::reply::Reply;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const LENGTH_MAX: u64 = 1400;
@@ -26,10 +28,18 @@ fn no_input_breaks_the_control_stream() {
         id: [3; 32].into(),
         name: "Ada".into(),
         addresses: vec!["192.0.2.1:4700".into(), "[2001:db8::1]:4700".into()],
+        relays: vec!["turn:ada:secret@192.0.2.2:3478 192.0.2.2:50000".into()],
+    };
+    let candidates = Candidates {
+        candidates: vec![CandidateInfo { kind: 1, address: "192.0.2.1:4700".into() }],
+        mapping: 3,
+        step: -1,
+        newest: Some("192.0.2.1:4701".into()),
     };
     let messages = [
         Message::Members(Members { members: vec![member.clone(), member] }),
         Message::VoiceState(VoiceState { muted: true, deafened: false }),
+        Message::Candidates(candidates),
         Message::Leave(Leave {}),
     ];
     let mut stream = vec![3];
@@ -58,6 +68,28 @@ fn no_input_breaks_a_voice_stream() {
 fn no_input_breaks_a_reception_report() {
     let report = ReceptionReport { lost: 10, concealed: 3, jitter_ms: 40 };
     run(roundtable_fuzz::reception_report, &[report.encode().to_vec()], 20_000);
+}
+
+#[test]
+fn no_input_breaks_an_agent_or_has_it_flood() {
+    let steps = [0, 192, 0, 2, 1, 203, 0, 113, 7, 40, 0, 0, 4, 0, 0, 0, 7, 200, 0, 0, 5, 203, 0, 113];
+    let mut message = vec![3, 60, 0, 9, 0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42];
+    message.resize(40, 5);
+    run(roundtable_fuzz::ice_operations, &[steps.to_vec(), message], 3_000);
+}
+
+#[test]
+fn no_input_gets_an_allocation_out_of_a_turn_client() {
+    let steps =
+        vec![0, 1, 2, 1, 3, 4, 4, 30, 0, 7, 40, 0, 2, 0, 0, 6, 1, 1, 5, 24, 1, 0, 9, 0, 4, 0, 0, 4, 1];
+    run(roundtable_fuzz::turn_operations, &[steps], 10_000);
+    run(roundtable_fuzz::turn_stream, &[vec![3, 0x40, 1, 0, 2, 9, 9, 0, 0, 0, 1, 0, 0]], 20_000);
+}
+
+#[test]
+fn no_input_breaks_a_reply_code() {
+    let reach = Reach { addresses: vec!["192.0.2.1:4700".parse().expect("an address")], relays: Vec::new() };
+    run(roundtable_fuzz::reply, &[Reply { reach }.to_string().into_bytes()], 20_000);
 }
 
 #[test]
