@@ -12,6 +12,7 @@ deafen, undeafen      everybody else (and your microphone)
 volume NAME DB        how loud you hear somebody, -60 to 20
 who                   who is here, and how well they are heard
 invite                a fresh line to send to a friend
+reply CODE            let in somebody who cannot reach you, by the code they were shown
 leave                 leave the call";
 
 /// Writes events to stdout as sentences.
@@ -20,6 +21,8 @@ pub(super) struct LineView {
     me: String,
     names: BTreeMap<String, String>,
     lost: BTreeMap<String, ()>,
+    /// The kind of way to each, as it was last told.
+    paths: BTreeMap<String, &'static str>,
 }
 
 impl LineView {
@@ -50,6 +53,7 @@ impl LineView {
             }
             Event::Connected { peer, name, path, ms } => {
                 self.names.insert(peer.clone(), name.clone());
+                self.paths.insert(peer.clone(), path_name(*path));
                 Some(match self.lost.remove(peer) {
                     Some(()) => format!("{name} is back after {:.1} s.", *ms as f64 / 1000.0),
                     None => format!("{name} is here ({}, {ms} ms to connect).", path_name(*path)),
@@ -78,7 +82,12 @@ impl LineView {
             Event::Error { message, hint, .. } if hint.is_empty() => Some(format!("Problem: {message}.")),
             Event::Error { message, hint, .. } => Some(format!("Problem: {message}; {hint}.")),
             Event::Bye { reason } => Some(format!("Bye ({reason}).")),
-            Event::Path { .. } | Event::Talking { .. } | Event::Group { .. } | Event::Stats(_) => None,
+            Event::Path { peer, kind, reason } => {
+                let kind = path_name(*kind);
+                let before = self.paths.insert(peer.clone(), kind);
+                (before != Some(kind)).then(|| format!("{}: {kind} ({reason}).", self.name(peer)))
+            }
+            Event::Talking { .. } | Event::Group { .. } | Event::Stats(_) => None,
         }
     }
 
@@ -154,6 +163,19 @@ mod tests {
         let lost = Event::Lost { peer: "p".into(), reason: "nothing heard for 1.6 s".into() };
         let lines: Vec<_> = [&connected, &lost, &connected].map(|e| view.sentence(e).unwrap()).into();
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn a_change_of_path_is_told_once_with_its_reason() {
+        let mut view = LineView::default();
+        let connected =
+            Event::Connected { peer: "p".into(), name: "Ada".into(), path: PathKind::Relayed, ms: 300 };
+        view.sentence(&connected);
+        let path = |kind, reason: &str| Event::Path { peer: "p".into(), kind, reason: reason.into() };
+        assert_eq!(view.sentence(&path(PathKind::Relayed, "a relay while none is found")), None);
+        let direct = path(PathKind::Direct, "a direct path was found");
+        assert_eq!(view.sentence(&direct).as_deref(), Some("Ada: direct (a direct path was found)."));
+        assert_eq!(view.sentence(&direct), None);
     }
 
     #[test]
