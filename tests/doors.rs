@@ -73,6 +73,6 @@ fn without_lan_no_address_of_the_local_network_is_told() {
     let (host, ticket, _) = Running::host(&["--listen", "[::]:0", "--no-lan"]);
     let ticket: protocol::invite::Ticket = ticket.parse().expect("a ticket");
     let told: Vec<_> = ticket.candidates.iter().map(|address| address.ip()).collect();
-    assert!(!told.iter().any(|ip| roundtable::net::interfaces::is_local(*ip)), "{told:?}");
+    assert!(!told.iter().any(|ip| protocol::local::is_local(*ip)), "{told:?}");
     drop(host);
 }

@@ -14,6 +14,7 @@ pub mod identity;
 pub mod invite;
 pub mod jitter;
 pub mod limits;
+pub mod local;
 pub mod media;
 pub mod name;
 pub mod noise;

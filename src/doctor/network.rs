@@ -2,8 +2,8 @@
 
 use super::{Finding, Mark};
 use crate::net::connectivity::Gathered;
-use crate::net::interfaces;
 use protocol::ice::Mapping;
+use protocol::local::is_local;
 
 /// What was gathered, judged. `asked` STUN servers were asked.
 pub fn findings(gathered: &Gathered, asked: usize) -> Vec<Finding> {
@@ -48,7 +48,7 @@ pub fn findings(gathered: &Gathered, asked: usize) -> Vec<Finding> {
 
 fn addresses(gathered: &Gathered) -> Finding {
     let texts: Vec<String> = gathered.hosts.iter().map(|host| host.ip().to_string()).collect();
-    let public = gathered.hosts.iter().any(|host| !interfaces::is_local(host.ip()));
+    let public = gathered.hosts.iter().any(|host| !is_local(host.ip()));
     let loopback = gathered.hosts.iter().all(|host| host.ip().is_loopback());
     if loopback {
         let fix = "connect this machine to a network";

@@ -2,18 +2,15 @@
 
 use super::{Finding, Mark};
 use crate::net::connectivity::Gathered;
-use crate::net::interfaces;
+use protocol::local::{is_local, is_near};
 use protocol::reach::Reach;
 use protocol::turn::TurnError;
 
 /// The prediction. `relays` are the ticket's TURN servers: whether each gave us an allocation.
 pub fn finding(reach: &Reach, gathered: &Gathered, relays: &[Result<(), TurnError>]) -> Finding {
-    let public = reach.addresses.iter().any(|address| !interfaces::is_local(address.ip()));
+    let public = reach.addresses.iter().any(|address| !is_local(address.ip()));
     let neighbour = reach.addresses.iter().any(|theirs| {
-        gathered
-            .hosts
-            .iter()
-            .any(|ours| interfaces::is_local(ours.ip()) && same_network(ours.ip(), theirs.ip()))
+        gathered.hosts.iter().any(|ours| is_local(ours.ip()) && is_near(theirs.ip(), ours.ip(), false))
     });
     let relayed = relays.iter().any(Result::is_ok);
     let udp = !gathered.reflexive.is_empty();
@@ -45,15 +42,6 @@ pub fn finding(reach: &Reach, gathered: &Gathered, relays: &[Result<(), TurnErro
             let fix = error.map_or("ask the host to use --turn", TurnError::hint);
             Finding::new("path", Mark::Fail, found, "the host cannot be reached from here", fix)
         }
-    }
-}
-
-/// Two private IPv4 addresses whose first three bytes are the same, as most local networks are laid out.
-fn same_network(one: std::net::IpAddr, other: std::net::IpAddr) -> bool {
-    match (one, other) {
-        (std::net::IpAddr::V4(one), std::net::IpAddr::V4(other)) => one.octets()[..3] == other.octets()[..3],
-        (std::net::IpAddr::V6(one), std::net::IpAddr::V6(other)) => one.octets()[..8] == other.octets()[..8],
-        _ => false,
     }
 }
 

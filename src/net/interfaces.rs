@@ -1,6 +1,7 @@
 //! The addresses of this machine at which others may reach us.
 
 use protocol::limits::CANDIDATES_MAX;
+use protocol::local::is_local;
 use std::net::{IpAddr, SocketAddr};
 
 /// Addresses at which others may reach a socket, best first: those of the interfaces, with the socket's port. A socket
@@ -19,14 +20,6 @@ pub fn usable(socket: SocketAddr, interfaces: Vec<IpAddr>) -> Vec<SocketAddr> {
     usable.sort_by_key(|ip| (rank(*ip), *ip));
     usable.dedup();
     usable.into_iter().take(CANDIDATES_MAX).map(|ip| SocketAddr::new(ip, socket.port())).collect()
-}
-
-/// Whether packets to this address stay in one local network or machine.
-pub fn is_local(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
 }
 
 /// A link-local IPv6 address means nothing without its interface, which differs on every machine.

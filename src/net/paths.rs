@@ -17,8 +17,8 @@
 //! An opening entry only borrows an address that was somebody's: when it comes to nothing, the earlier entry gets
 //! it back, at the latest when the opening's lifetime is over and a datagram comes.
 
-use super::interfaces::is_local;
 use protocol::demux::{Class, Source, classify, is_first_flight};
+use protocol::local::is_local;
 use protocol::path::{Change, Kind, PathSet, Route, Via};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv6Addr, SocketAddr};

@@ -5,6 +5,7 @@ use crate::net::relays::Allocation;
 use protocol::control::{CandidateInfo, Candidates};
 use protocol::ice::{Candidate, CandidateKind, Mapping, NatReport};
 use protocol::limits::CANDIDATES_MAX;
+use protocol::local::is_local;
 use protocol::path::Via;
 use protocol::reach::{Reach, RelayedReach};
 use std::net::{IpAddr, SocketAddr};
@@ -14,8 +15,6 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) struct Local {
     /// Addresses of the interfaces, with our port.
     pub(super) hosts: Vec<SocketAddr>,
-    /// What the router forwards to us.
-    pub(super) mapped: Option<SocketAddr>,
     /// Where servers see us.
     pub(super) reflexive: Vec<SocketAddr>,
     /// Where TURN servers relay for us, each with the server as tickets tell it.
@@ -33,7 +32,7 @@ impl Local {
     pub(super) fn set_interfaces(&mut self, socket: SocketAddr, addresses: Vec<IpAddr>) {
         self.hosts = interfaces::usable(socket, addresses);
         if self.no_lan {
-            self.hosts.retain(|address| !interfaces::is_local(address.ip()));
+            self.hosts.retain(|address| !is_local(address.ip()));
         }
     }
 
@@ -43,7 +42,7 @@ impl Local {
             |kind| move |address: &SocketAddr| Candidate { kind, address: *address, via: Via::Socket };
         let mut all = Vec::new();
         if !self.relay_only {
-            all.extend(self.hosts.iter().chain(&self.mapped).map(on_socket(CandidateKind::Host)));
+            all.extend(self.hosts.iter().map(on_socket(CandidateKind::Host)));
             let elsewhere = self.reflexive.iter().filter(|address| !self.hosts.contains(address));
             all.extend(elsewhere.map(on_socket(CandidateKind::ServerReflexive)));
         }
@@ -96,9 +95,8 @@ impl Local {
             .collect();
         if !self.relay_only {
             let (local, public): (Vec<SocketAddr>, Vec<SocketAddr>) =
-                self.hosts.iter().partition(|address| interfaces::is_local(address.ip()));
+                self.hosts.iter().partition(|address| is_local(address.ip()));
             addresses.extend(public);
-            addresses.extend(self.mapped);
             if relays.is_empty() {
                 addresses.extend(&self.reflexive);
             }

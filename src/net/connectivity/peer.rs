@@ -1,7 +1,6 @@
 //! One peer: its agent, and what the agent asks for and learns.
 
 use super::gather::{self, Local};
-use crate::net::interfaces;
 use crate::net::paths::Learnt;
 use crate::net::platform::Platform;
 use crate::net::socket::PathSocket;
@@ -9,6 +8,7 @@ use crate::net::udp::Udp;
 use data_encoding::BASE32_NOPAD;
 use protocol::control::Candidates;
 use protocol::ice::{Agent, AgentConfig, Candidate, CandidateKind, Credentials, Event, NatReport, Role};
+use protocol::local::is_local;
 use protocol::path::{Kind, Route, Via};
 use quinn::Connection;
 use std::collections::BTreeSet;
@@ -177,7 +177,7 @@ impl Peer {
     fn kind(&self, route: Route) -> Kind {
         if route.is_relayed() || self.relayed.contains(&route.to) {
             Kind::Relayed
-        } else if interfaces::is_local(route.to.ip()) {
+        } else if is_local(route.to.ip()) {
             Kind::Lan
         } else {
             Kind::Direct
