@@ -206,4 +206,66 @@ impl Discovery {
     pub fn is_settled(&self) -> bool {
         self.servers.iter().all(|server| server.seen.is_some() || server.left <= 1)
     }
+
+    /// Answers that named an address nobody can have.
+    pub fn lies(&self) -> u64 {
+        self.lies
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Discovery, Event};
+    use crate::stun::{TransactionId, encode, transaction_of};
+    use std::net::SocketAddr;
+    use std::time::Duration;
+    use stun_rs::MessageClass;
+    use stun_rs::attributes::stun::XorMappedAddress;
+    use stun_rs::methods::BINDING;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    /// A discovery that has asked one server, and the question's id.
+    fn asked() -> (Discovery, SocketAddr, TransactionId) {
+        let server = address("198.51.100.1:3478");
+        let mut discovery = Discovery::new(vec![server], Vec::new(), [1; 32], Duration::ZERO);
+        discovery.handle_timeout(Duration::ZERO);
+        let (to, request) = discovery.poll_transmit().unwrap();
+        assert_eq!(to, server);
+        (discovery, server, transaction_of(&request).unwrap())
+    }
+
+    fn answer(id: TransactionId, mapped: &str) -> Vec<u8> {
+        let attributes = vec![XorMappedAddress::from(address(mapped)).into()];
+        encode(BINDING, MessageClass::SuccessResponse, id, attributes).unwrap()
+    }
+
+    #[test]
+    fn an_answer_tells_where_we_are_seen() {
+        let (mut discovery, server, id) = asked();
+        let later = Duration::from_millis(30);
+        assert!(discovery.handle(later, server, &answer(id, "203.0.113.7:4700")));
+        let seen = Event::Reflexive { mapped: address("203.0.113.7:4700"), server, round_trip: later };
+        assert_eq!(discovery.poll_event(), Some(seen));
+        assert!(discovery.is_settled());
+    }
+
+    #[test]
+    fn answers_that_lie_or_come_from_elsewhere_teach_nothing() {
+        let (mut discovery, server, id) = asked();
+        let truth = answer(id, "203.0.113.7:4700");
+        assert!(!discovery.handle(Duration::ZERO, address("198.51.100.9:3478"), &truth));
+        assert!(!discovery.handle(
+            Duration::ZERO,
+            server,
+            &answer(TransactionId([9; 12]), "203.0.113.7:4700")
+        ));
+        for lie in ["127.0.0.1:4700", "224.0.0.1:4700", "0.0.0.0:4700", "203.0.113.7:0"] {
+            assert!(discovery.handle(Duration::ZERO, server, &answer(id, lie)));
+        }
+        assert_eq!((discovery.poll_event(), discovery.lies()), (None, 4));
+        assert!(discovery.handle(Duration::ZERO, server, &truth), "the question still waits");
+    }
 }

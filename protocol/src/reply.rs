@@ -111,6 +111,11 @@ mod tests {
         let code = reply.to_string();
         assert_eq!(code.to_uppercase().parse(), Ok(reply));
         assert_eq!(code[..code.len() - 1].parse::<Reply>(), Err(ReplyError::Mistyped));
+        for at in 3..code.len() {
+            let other = if &code[at..=at] == "b" { "c" } else { "b" };
+            let wrong = format!("{}{other}{}", &code[..at], &code[at + 1..]);
+            assert_eq!(wrong.parse::<Reply>(), Err(ReplyError::Mistyped), "{wrong}");
+        }
         assert_eq!("rt1abc".parse::<Reply>(), Err(ReplyError::NotAReply));
     }
 

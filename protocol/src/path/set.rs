@@ -105,7 +105,7 @@ impl PathSet {
         let active = self.known[self.active].route;
         let second = match self.former {
             Some((former, until)) if now < until => Some(former),
-            _ if self.suspected.is_some() => self.other(now),
+            _ if self.suspected.is_some() => self.other(),
             _ => None,
         };
         (active, second.filter(|second| *second != active))
@@ -143,7 +143,7 @@ impl PathSet {
             self.suspected = Some(now);
         }
         let Some(since) = self.suspected else { return };
-        let Some(other) = self.other(now).and_then(|route| self.position(route)) else { return };
+        let Some(other) = self.other().and_then(|route| self.position(route)) else { return };
         let heard_there = self.known[other].heard.is_some_and(|heard| heard > since);
         if heard_there && now.saturating_sub(since) > CERTAIN {
             let was = self.known[self.active].kind;
@@ -160,7 +160,7 @@ impl PathSet {
     }
 
     /// The best route beside the active one: a valid one, else one where the peer was heard while it was not heard here.
-    fn other(&self, now: Duration) -> Option<Route> {
+    fn other(&self) -> Option<Route> {
         let others = self.known.iter().enumerate().filter(|(index, _)| *index != self.active);
         let best =
             others.clone().filter(|(_, known)| known.round_trip.is_some()).min_by_key(|(_, k)| score(k));
@@ -168,7 +168,6 @@ impl PathSet {
             let lately = |known: &Known| known.heard.filter(|heard| *heard > self.heard);
             others.filter(|(_, known)| lately(known).is_some()).max_by_key(|(_, known)| lately(known))
         };
-        let _ = now;
         best.or_else(heard).map(|(_, known)| known.route)
     }
 
@@ -198,7 +197,7 @@ impl PathSet {
         self.fail(index, now);
         if index != self.active {
             self.forget(index);
-        } else if let Some(other) = self.other(now).and_then(|other| self.position(other)) {
+        } else if let Some(other) = self.other().and_then(|other| self.position(other)) {
             let was = self.known[index].kind;
             self.switch(other, Reason::Dead { was, now: self.known[other].kind }, now);
         }
