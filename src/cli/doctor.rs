@@ -35,7 +35,12 @@ pub(super) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     if call_is_possible(&findings) {
         return Ok(());
     }
-    Err(Failure::new(Exit::Unreachable, "unreachable", "no call is possible from this network", "see above"))
+    Err(Failure::new(
+        Exit::Unreachable,
+        "unreachable",
+        "no call is possible from this network",
+        "do what the lines marked fail say",
+    ))
 }
 
 async fn examine(settings: Settings, ticket: Option<Ticket>) -> Result<Vec<Finding>, Failure> {
@@ -44,7 +49,6 @@ async fn examine(settings: Settings, ticket: Option<Ticket>) -> Result<Vec<Findi
     let udp = SystemUdp::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).map_err(failed)?;
     let (node, stun) = Node::start(Box::new(udp), None).map_err(failed)?;
     let (connectivity, _notices) = Connectivity::start(&node, stun, Arc::new(System), settings);
-    // QUIC's endpoint reads the socket.
     let gathered = connectivity.settled().await;
     let mut findings = look::findings(&gathered, asked);
     if let Some(ticket) = ticket {

@@ -19,38 +19,36 @@ const STUN_PORT: u16 = 3478;
 
 /// The settings of a call.
 pub(super) fn settings(args: &CallArgs, file: &ConfigFile) -> Result<Settings, Failure> {
-    let default = || STUN_SERVERS.map(str::to_owned).to_vec();
     // Whoever listens on one address of this machine only does not want to be reached from elsewhere.
     let loopback = args.listen.or(file.listen).is_some_and(|listen| listen.ip().is_loopback());
-    let stun = match (&args.stun, &file.stun) {
-        _ if args.no_stun => Vec::new(),
-        (named, None) if named.is_empty() && loopback => Vec::new(),
-        (named, None) if named.is_empty() => default(),
-        (named, Some(listed)) if named.is_empty() => listed.clone(),
-        (named, _) => named.clone(),
-    };
-    let turn = if args.turn.is_empty() { &file.turn } else { &args.turn };
+    let usual = if loopback { &[][..] } else { &STUN_SERVERS };
+    let mut settings = servers(&args.stun, &args.turn, file, usual)?;
+    if args.no_stun {
+        settings.stun.clear();
+    }
     Ok(Settings {
-        stun: stun.iter().map(|text| stun_server(text)).collect::<Result<_, _>>()?,
-        turn: turn.iter().map(|text| turn_server(text)).collect::<Result<_, _>>()?,
         relay_only: args.relay_only || file.relay_only,
         no_lan: args.no_lan,
-        no_port_mapping: args.no_port_mapping,
         no_birthday: args.no_port_search,
+        ..settings
     })
 }
 
 /// What a look at the network uses.
 pub(super) fn doctor_settings(args: &DoctorArgs, file: &ConfigFile) -> Result<Settings, Failure> {
-    let default = || STUN_SERVERS.map(str::to_owned).to_vec();
-    let stun = match (args.stun.is_empty(), &file.stun) {
-        (false, _) => args.stun.clone(),
-        (true, Some(listed)) => listed.clone(),
-        (true, None) => default(),
+    servers(&args.stun, &args.turn, file, &STUN_SERVERS)
+}
+
+/// The servers named on the command line, else those of the file, else the usual ones.
+fn servers(stun: &[String], turn: &[String], file: &ConfigFile, usual: &[&str]) -> Result<Settings, Failure> {
+    let stun: Vec<&str> = match &file.stun {
+        _ if !stun.is_empty() => stun.iter().map(String::as_str).collect(),
+        Some(listed) => listed.iter().map(String::as_str).collect(),
+        None => usual.to_vec(),
     };
-    let turn = if args.turn.is_empty() { &file.turn } else { &args.turn };
+    let turn = if turn.is_empty() { &file.turn } else { turn };
     Ok(Settings {
-        stun: stun.iter().map(|text| stun_server(text)).collect::<Result<_, _>>()?,
+        stun: stun.into_iter().map(stun_server).collect::<Result<_, _>>()?,
         turn: turn.iter().map(|text| turn_server(text)).collect::<Result<_, _>>()?,
         ..Settings::default()
     })

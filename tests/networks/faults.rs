@@ -19,14 +19,19 @@ fn direct_call(lab: &Lab, dir: &std::path::Path) -> (Member, Member) {
     (host, joiner)
 }
 
+/// What happens counts from now on; what was made up until now.
+fn begin(member: &Member) -> u64 {
+    let before = member.concealed();
+    member.forget();
+    before
+}
+
 #[test]
 fn a_direct_path_that_is_cut_is_replaced_by_the_relay_and_taken_up_again() {
     let lab = Lab::new("c", &[Nat::PortRestricted, Nat::PortRestricted]);
     let dir = tempfile::tempdir().expect("a directory");
     let (host, joiner) = direct_call(&lab, dir.path());
-    let before = [host.concealed(), joiner.concealed()];
-    host.forget();
-    joiner.forget();
+    let before = [&host, &joiner].map(begin);
     lab.cut(&lab.homes[0], &lab.homes[1]);
     for member in [&host, &joiner] {
         member.wait("path", |event| event["kind"] == "relayed", Duration::from_secs(3));
@@ -50,9 +55,7 @@ fn a_turn_server_that_dies_takes_nobody_on_a_direct_path_with_it() {
     let mut lab = Lab::new("t", &[Nat::PortRestricted, Nat::FullCone]);
     let dir = tempfile::tempdir().expect("a directory");
     let (host, joiner) = direct_call(&lab, dir.path());
-    let before = [host.concealed(), joiner.concealed()];
-    host.forget();
-    joiner.forget();
+    let before = [&host, &joiner].map(begin);
     lab.kill_server();
     std::thread::sleep(Duration::from_secs(12));
     for (member, before) in [(&host, before[0]), (&joiner, before[1])] {
@@ -66,9 +69,7 @@ fn a_machine_that_gets_another_address_goes_on_talking() {
     let lab = Lab::new("r", &[Nat::Open, Nat::PortRestricted]);
     let dir = tempfile::tempdir().expect("a directory");
     let (host, joiner) = direct_call(&lab, dir.path());
-    let before = [host.concealed(), joiner.concealed()];
-    host.forget();
-    joiner.forget();
+    let before = [&host, &joiner].map(begin);
     lab.renumber(&lab.homes[0]);
     std::thread::sleep(Duration::from_secs(6));
     let gaps = [host.concealed() - before[0], joiner.concealed() - before[1]];

@@ -48,8 +48,6 @@ pub struct Settings {
     pub relay_only: bool,
     /// Local addresses are neither told nor used.
     pub no_lan: bool,
-    /// The router is not asked for a port.
-    pub no_port_mapping: bool,
     /// No port is searched by trying many.
     pub no_birthday: bool,
 }
@@ -149,15 +147,14 @@ impl Connectivity {
 
     /// The same once the servers have answered, or have had their time.
     pub async fn settled_reach(&self) -> Reach {
-        let mut gathered = self.gathered.clone();
-        let settled = gathered.wait_for(|gathered| gathered.settled);
-        let _ = tokio::time::timeout(self.patience, settled).await;
-        self.reach()
+        self.settled().await.reach
     }
 
     /// Everything that is known, once the servers have answered or have had their time.
     pub async fn settled(&self) -> Gathered {
-        self.settled_reach().await;
+        let mut gathered = self.gathered.clone();
+        let settled = gathered.wait_for(|gathered| gathered.settled);
+        let _ = tokio::time::timeout(self.patience, settled).await;
         self.gathered.borrow().clone()
     }
 

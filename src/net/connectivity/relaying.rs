@@ -43,6 +43,15 @@ impl Used {
     fn name(&self) -> String {
         format!("{}:{}", self.meeting.server.host, self.meeting.server.port)
     }
+
+    /// The allocation on which others can be met, or why there is none; nothing while that is not decided.
+    fn outcome(&self) -> Option<Result<Allocation, TurnError>> {
+        match &*self.meeting.state.borrow() {
+            MeetingState::Opening => None,
+            MeetingState::Down(error) => Some(Err(*error)),
+            MeetingState::Up(allocation) => allocation.meets.map(|meets| meets.map(|()| allocation.clone())),
+        }
+    }
 }
 
 struct Waiting {
@@ -92,14 +101,7 @@ impl Relaying {
     /// Answers those who wait for an allocation that is there now, or is not to be had.
     pub(super) fn answer(&mut self) {
         for used in &mut self.used {
-            let state = used.meeting.state.borrow().clone();
-            let outcome = match &state {
-                MeetingState::Opening => continue,
-                MeetingState::Down(error) => Err(*error),
-                MeetingState::Up(Allocation { meets: None, .. }) => continue,
-                MeetingState::Up(Allocation { meets: Some(Err(error)), .. }) => Err(*error),
-                MeetingState::Up(allocation) => Ok(allocation.clone()),
-            };
+            let Some(outcome) = used.outcome() else { continue };
             let mut again = false;
             for Waiting { to, reply } in std::mem::take(&mut used.waiting) {
                 let answer = match &outcome {
@@ -138,23 +140,13 @@ impl Relaying {
 
     /// Whether each of our own servers has given an allocation or failed.
     pub(super) fn settled(&self) -> bool {
-        self.used.iter().filter(|used| used.own).all(|used| match &*used.meeting.state.borrow() {
-            MeetingState::Opening => false,
-            MeetingState::Down(_) => true,
-            MeetingState::Up(allocation) => allocation.meets.is_some(),
-        })
+        self.used.iter().filter(|used| used.own).all(|used| used.outcome().is_some())
     }
 
     /// How our own servers are doing.
     pub(super) fn states(&self) -> Vec<(String, Option<Result<SocketAddr, TurnError>>)> {
         let own = self.used.iter().filter(|used| used.own);
-        let state = |used: &Used| match &*used.meeting.state.borrow() {
-            MeetingState::Opening | MeetingState::Up(Allocation { meets: None, .. }) => None,
-            MeetingState::Down(error) | MeetingState::Up(Allocation { meets: Some(Err(error)), .. }) => {
-                Some(Err(*error))
-            }
-            MeetingState::Up(allocation) => Some(Ok(allocation.relayed)),
-        };
+        let state = |used: &Used| Some(used.outcome()?.map(|allocation| allocation.relayed));
         own.map(|used| (used.name(), state(used))).collect()
     }
 
@@ -162,20 +154,15 @@ impl Relaying {
     pub(super) fn complaints(&mut self) -> Vec<Notice> {
         let mut notices = Vec::new();
         for used in self.used.iter_mut().filter(|used| used.own) {
-            let error = match &*used.meeting.state.borrow() {
-                MeetingState::Opening => continue,
-                MeetingState::Down(error) => Some(*error),
-                MeetingState::Up(Allocation { meets: Some(Err(error)), .. }) => Some(*error),
-                MeetingState::Up(_) => None,
+            let failed = match (used.outcome(), &*used.meeting.state.borrow()) {
+                (Some(Err(error)), _) => Some(error),
+                (None, MeetingState::Opening) => continue,
+                (Some(Ok(_)) | None, _) => None,
             };
-            match error {
-                Some(error) if !used.complained => {
-                    used.complained = true;
-                    notices.push(Notice::Relay { server: used.name(), error });
-                }
-                Some(_) => {}
-                None => used.complained = false,
+            if let Some(error) = failed.filter(|_| !used.complained) {
+                notices.push(Notice::Relay { server: used.name(), error });
             }
+            used.complained = failed.is_some();
         }
         notices
     }

@@ -187,12 +187,6 @@ impl RelayTable {
             slot.client.handle_timeout(at);
         }
     }
-
-    /// Where the allocation's server sees us and where it relays for us.
-    pub fn addresses(&self, id: RelayId) -> Option<(SocketAddr, SocketAddr)> {
-        let client = &self.slots.get(&id)?.client;
-        Some((client.mapped()?, client.relayed()?))
-    }
 }
 
 impl Slot {
