@@ -1,0 +1,79 @@
+//! coturn on a lab's server: STUN and TURN over UDP and TCP on 3478, over TLS on 443.
+
+use super::namespace::Namespace;
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A running server. Killed with its value.
+pub(super) struct Coturn(Child);
+
+impl Coturn {
+    /// Starts one that relays from the first address, for the user `ada` with the password `secret`.
+    pub(super) fn start(namespace: &Namespace, dir: &Path, addresses: [Ipv4Addr; 2]) -> Self {
+        let path = |name: &str| dir.join(format!("coturn.{name}")).display().to_string();
+        let [first, second] = addresses;
+        write_certificate(first, &path("certificate"), &path("key"));
+        let config = format!(
+            "listening-ip={first}\nlistening-ip={second}\nrelay-ip={first}\nlistening-port=3478\n\
+             tls-listening-port=443\ncert={}\npkey={}\nlt-cred-mech\nrealm=roundtable\nuser=ada:secret\n\
+             mobility\nno-cli\nno-dtls\nfingerprint\nlog-file={}\nsimple-log\npidfile={}\nuserdb={}\n",
+            path("certificate"),
+            path("key"),
+            path("log"),
+            path("pid"),
+            path("users")
+        );
+        fs::write(path("conf"), config).expect("the test's directory is writable");
+        let child = namespace.inside(|| {
+            let mut command = Command::new("turnserver");
+            command.args(["-c", &path("conf")]).stdin(Stdio::null()).stdout(Stdio::null());
+            command
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("coturn is missing: scripts/setup.sh test installs it")
+        });
+        let coturn = Self(child);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let answers = |port| {
+            let address = SocketAddr::from((second, port));
+            namespace.inside(|| TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok())
+        };
+        while !(answers(3478) && answers(443)) {
+            let log = || fs::read_to_string(path("log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "coturn does not listen; it said:\n{}", log());
+            thread::sleep(Duration::from_millis(20));
+        }
+        coturn
+    }
+}
+
+impl Drop for Coturn {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A certificate that nobody vouches for: what is relayed is encrypted between the members anyway.
+fn write_certificate(address: Ipv4Addr, certificate: &str, key: &str) {
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
+    let signed = rcgen::CertificateParams::new([address.to_string()]).expect("a name").self_signed(&pair);
+    let signed = signed.expect("a certificate");
+    for (path, what, der) in
+        [(certificate, "CERTIFICATE", signed.der().to_vec()), (key, "PRIVATE KEY", pair.serialize_der())]
+    {
+        let text = data_encoding::BASE64.encode(&der);
+        let lines: String = text
+            .as_bytes()
+            .chunks(64)
+            .fold(String::new(), |all, line| all + str::from_utf8(line).expect("BASE64 is ASCII") + "\n");
+        fs::write(path, format!("-----BEGIN {what}-----\n{lines}-----END {what}-----\n"))
+            .expect("the test's directory is writable");
+    }
+}
