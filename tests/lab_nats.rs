@@ -208,10 +208,10 @@ fn a_packet_with_a_short_life_dies_on_the_way() {
     let lab = Lab::new("ttl", &[Nat::PortRestricted, Nat::Open]);
     let there = socket(lab.homes[1].host(), (lab.homes[1].outside(), PORT));
     let here = socket(lab.homes[0].host(), (Ipv4Addr::UNSPECIFIED, PORT));
-    let before = lab.bytes(&lab.homes[0]);
+    let before = lab.bytes_sent(&lab.homes[0]);
     here.set_ttl(2).expect("a life of two routers");
     assert_eq!(seen(&here, &there, address(&there), SILENCE), None);
-    assert!(lab.bytes(&lab.homes[0]) > before, "it left the home and so opened its router");
+    assert!(lab.bytes_sent(&lab.homes[0]) > before, "it left the home and so opened its router");
     here.set_ttl(64).expect("a long life");
     assert!(seen(&here, &there, address(&there), PATIENCE).is_some());
 }

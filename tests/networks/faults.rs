@@ -1,122 +1,183 @@
-//! What happens to networks in the middle of a call.
+//! What happens to networks in the middle of a call, and to networks that allow little.
 
-use super::lab::{Lab, Nat};
-use super::member::Member;
-use std::time::Duration;
+use super::{
+    alone,
+    lab::{Home, Lab, Nat},
+    member::{Member, SOON},
+    quiet::{Harm, Standing},
+};
+use std::{cell::RefCell, path::Path, thread, time::Duration};
 
-const SOON: Duration = Duration::from_secs(12);
-
-/// Two members, connected directly.
-fn direct_call(lab: &Lab, dir: &std::path::Path) -> (Member, Member) {
-    let (host, ticket) = Member::host(&lab.homes[1], dir, "Host", &[]);
-    let joiner = Member::join(&lab.homes[0], dir, "Joiner", &ticket, &[]);
-    for member in [&host, &joiner] {
-        member.wait("path", |event| event["kind"] == "direct", SOON);
-        member.wait("talking", |event| event["on"] == true, SOON);
-    }
-    // The relayed path is checked as well by then, and the jitter buffer has settled.
-    std::thread::sleep(Duration::from_secs(4));
-    (host, joiner)
+/// A lab with a TURN server, its files' directory, and the turn to use this machine.
+fn lab(name: &str, nats: &[Nat]) -> (Lab, tempfile::TempDir) {
+    let dir = tempfile::tempdir().expect("a directory");
+    (Lab::new(name, nats).with_coturn(dir.path()), dir)
 }
 
-/// What happens counts from now on; what was made up until now.
-fn begin(member: &Member) -> u64 {
-    let before = member.concealed();
-    member.forget();
-    before
+/// The direct path dies; the relay takes over.
+pub(crate) fn cut(lab: &Lab, dir: &Path) -> Harm {
+    let (one, other) = (&lab.homes[0], &lab.homes[1]);
+    let harm = Standing::new(lab, dir, "direct", &[]).suffer(
+        || lab.cut(one, other),
+        |call| {
+            call.wait_for_path("relayed", Duration::from_secs(3));
+            thread::sleep(Duration::from_secs(3));
+        },
+    );
+    lab.restore(one, other);
+    harm
+}
+
+/// The first home's machine, or its router, is given another address.
+pub(crate) fn renumber(lab: &Lab, dir: &Path, what: impl FnOnce(&Home)) -> Harm {
+    let call = Standing::new(lab, dir, "direct", &[]);
+    call.suffer(|| what(&lab.homes[0]), |_| thread::sleep(Duration::from_secs(5)))
 }
 
 #[test]
 fn a_direct_path_that_is_cut_is_replaced_by_the_relay_and_taken_up_again() {
-    let lab = Lab::new("c", &[Nat::PortRestricted, Nat::PortRestricted]);
-    let dir = tempfile::tempdir().expect("a directory");
-    let (host, joiner) = direct_call(&lab, dir.path());
-    let before = [&host, &joiner].map(begin);
-    lab.cut(&lab.homes[0], &lab.homes[1]);
-    for member in [&host, &joiner] {
-        member.wait("path", |event| event["kind"] == "relayed", Duration::from_secs(3));
-    }
-    std::thread::sleep(Duration::from_secs(3));
-    let gaps = [host.concealed() - before[0], joiner.concealed() - before[1]];
-    println!("cut: {gaps:?} ms made up");
-    assert!(gaps.iter().all(|gap| *gap < 600), "{gaps:?} ms made up");
-    for member in [&host, &joiner] {
-        assert!(member.look("lost", |_| true, Duration::ZERO).is_none(), "{}", member.story());
-        member.forget();
-    }
-    lab.restore();
-    for member in [&host, &joiner] {
-        member.wait("path", |event| event["kind"] == "direct", Duration::from_secs(30));
-    }
+    let _machine = alone();
+    let (lab, dir) = lab("cut", &[Nat::PortRestricted, Nat::PortRestricted]);
+    let (one, other) = (&lab.homes[0], &lab.homes[1]);
+    let harm = cut(&lab, dir.path());
+    println!("direct path cut: {harm:?}");
+    assert!(harm.worst_ms() <= 600, "{harm:?}");
+    lab.cut(one, other);
+    let back = Standing::new(&lab, dir.path(), "relayed", &[])
+        .suffer(|| lab.restore(one, other), |call| call.wait_for_path("direct", Duration::from_secs(40)));
+    println!("direct path back: {back:?}");
+    assert!(back.worst_ms() <= 100, "{back:?}");
 }
 
 #[test]
-fn a_turn_server_that_dies_takes_nobody_on_a_direct_path_with_it() {
-    let mut lab = Lab::new("t", &[Nat::PortRestricted, Nat::FullCone]);
-    let dir = tempfile::tempdir().expect("a directory");
-    let (host, joiner) = direct_call(&lab, dir.path());
-    let before = [&host, &joiner].map(begin);
-    lab.kill_server();
-    std::thread::sleep(Duration::from_secs(12));
-    for (member, before) in [(&host, before[0]), (&joiner, before[1])] {
-        assert!(member.look("lost", |_| true, Duration::ZERO).is_none(), "{}", member.story());
-        assert!(member.concealed() - before < 100, "{} ms made up", member.concealed() - before);
-    }
+fn a_turn_server_that_dies_is_not_missed_on_a_direct_path() {
+    let _machine = alone();
+    let (lab, dir) = lab("dies", &[Nat::PortRestricted, Nat::FullCone]);
+    let call = Standing::new(&lab, dir.path(), "direct", &[]);
+    let lab = RefCell::new(lab);
+    let harm = call.suffer(|| lab.borrow_mut().kill_coturn(), |_| thread::sleep(Duration::from_secs(12)));
+    println!("TURN server dead, call direct: {harm:?}");
+    assert!(harm.worst_ms() <= 60, "{harm:?}");
 }
 
 #[test]
-fn a_machine_that_gets_another_address_goes_on_talking() {
-    let lab = Lab::new("r", &[Nat::Open, Nat::PortRestricted]);
-    let dir = tempfile::tempdir().expect("a directory");
-    let (host, joiner) = direct_call(&lab, dir.path());
-    let before = [&host, &joiner].map(begin);
-    lab.renumber(&lab.homes[0]);
-    std::thread::sleep(Duration::from_secs(6));
-    let gaps = [host.concealed() - before[0], joiner.concealed() - before[1]];
-    println!("renumbered: {gaps:?} ms made up");
-    for member in [&host, &joiner] {
-        assert!(member.look("lost", |_| true, Duration::ZERO).is_none(), "{}", member.story());
-    }
-    assert!(gaps.iter().all(|gap| *gap < 1500), "{gaps:?} ms made up");
+fn a_machine_with_another_address_goes_on_talking() {
+    let _machine = alone();
+    let (lab, dir) = lab("own", &[Nat::Open, Nat::PortRestricted]);
+    let harm = renumber(&lab, dir.path(), |home| lab.renumber(home));
+    println!("machine renumbered: {harm:?}");
+    assert!(harm.worst_ms() <= 1_500, "{harm:?}");
 }
 
 #[test]
-fn relay_only_sends_nothing_to_the_other_side() {
-    let lab = Lab::new("o", &[Nat::Open, Nat::Open]);
-    let dir = tempfile::tempdir().expect("a directory");
-    lab.count(&lab.homes[0], &lab.homes[1]);
-    let (host, ticket) = Member::host(&lab.homes[1], dir.path(), "Host", &["--relay-only"]);
-    let joiner = Member::join(&lab.homes[0], dir.path(), "Joiner", &ticket, &[]);
+fn a_machine_with_another_address_in_its_lan_goes_on_talking() {
+    let _machine = alone();
+    let (lab, dir) = lab("lease", &[Nat::PortRestricted, Nat::PortRestricted]);
+    let harm = renumber(&lab, dir.path(), Home::renumber_host);
+    println!("machine renumbered in its LAN: {harm:?}");
+    assert!(harm.worst_ms() <= 1_500, "{harm:?}");
+}
+
+/// The first home's router is given another address, of which its machine is told nothing.
+pub(crate) fn renumber_router(lab: &Lab, dir: &Path) -> Harm {
+    let call = Standing::new(lab, dir, "direct", &[]);
+    call.suffer(|| lab.renumber(&lab.homes[0]), |_| thread::sleep(Duration::from_secs(20)))
+}
+
+#[test]
+#[ignore = "a known fault: the call is lost, and does not come back within 40 s"]
+fn a_machine_whose_router_gets_another_address_goes_on_talking() {
+    let _machine = alone();
+    let (lab, dir) = lab("dsl", &[Nat::PortRestricted, Nat::PortRestricted]);
+    let harm = renumber_router(&lab, dir.path());
+    println!("router renumbered: {harm:?}");
+    assert!(harm.worst_ms() <= 2_000, "{harm:?}");
+}
+
+#[test]
+fn relay_only_sends_packets_to_the_server_and_nowhere_else() {
+    let _machine = alone();
+    let (lab, dir) = lab("only", &[Nat::Open, Nat::PortRestricted, Nat::Open]);
+    let call = Standing::new(&lab, dir.path(), "relayed", &["--relay-only"]);
+    assert_eq!(lab.strays(&lab.homes[0]), [], "the joiner, on the internet itself");
+    assert_eq!(lab.strays(&lab.homes[2]), [], "the host, on the internet itself");
+    drop(call);
+    // The other side need not ask for it.
+    let (host, ticket) = Member::host(lab.homes[2].host(), dir.path(), &["--relay-only"]);
+    let joiner = Member::join(lab.homes[1].host(), dir.path(), &ticket, &[]);
     for member in [&host, &joiner] {
-        member.wait("connected", |event| event["path"] == "relayed", SOON);
+        member.wait("connected", |said| said["path"] == "relayed", SOON);
     }
-    std::thread::sleep(Duration::from_secs(5));
-    assert_eq!(lab.counted(), 0, "packets between the two machines");
-    assert!(joiner.look("path", |event| event["kind"] != "relayed", Duration::ZERO).is_none());
+    thread::sleep(Duration::from_secs(5));
+    let strays = [&lab.homes[1], &lab.homes[2]].map(|home| lab.strays(home));
+    assert_eq!(strays, [[], []], "the joiner was told no address of the host's, nor the host the joiner's");
+    assert_eq!([host.kind(), joiner.kind()].map(Option::unwrap_or_default), ["relayed", "relayed"]);
+    // The counting counts: the same call with nothing hidden goes astray.
+    drop((host, joiner));
+    let _open = Standing::new(&lab, dir.path(), "direct", &[]);
+    assert_ne!(lab.strays(&lab.homes[0]), []);
 }
 
 #[test]
 fn where_only_web_traffic_passes_the_relay_is_reached_over_tls() {
-    let lab = Lab::new("w", &[Nat::OnlyTls, Nat::PortRestricted]);
+    let _machine = alone();
+    let (lab, dir) = lab("web", &[Nat::OnlyTls, Nat::PortRestricted]);
+    let call = Standing::new(&lab, dir.path(), "relayed", &[]);
+    let (at, _) = call.joiner.wait("connected", |_| true, SOON);
+    println!("over TLS: connected after {:.2} s", (at - call.joiner.started_us) as f64 / 1e6);
+    let harm = call.suffer(|| (), |_| thread::sleep(Duration::from_secs(3)));
+    assert!(harm.worst_ms() <= 100, "they hear each other: {harm:?}");
+}
+
+#[test]
+fn two_routers_that_take_strangers_packets_for_themselves_still_meet_directly() {
+    let _machine = alone();
+    let (lab, dir) = lab("leaky", &[Nat::Leaky, Nat::Leaky]);
+    drop(Standing::new(&lab, dir.path(), "direct", &[]));
+}
+
+#[test]
+fn two_hosts_behind_one_router_meet_in_their_lan() {
+    let _machine = alone();
     let dir = tempfile::tempdir().expect("a directory");
-    let (host, ticket) = Member::host(&lab.homes[1], dir.path(), "Host", &[]);
-    let joiner = Member::join(&lab.homes[0], dir.path(), "Joiner", &ticket, &[]);
-    for member in [&host, &joiner] {
-        member.wait("connected", |event| event["path"] == "relayed", SOON);
-        member.wait("talking", |event| event["on"] == true, SOON);
-    }
-    let (at, _) = joiner.wait("connected", |_| true, SOON);
-    println!("over TLS: connected after {:.2} s", (at - joiner.started).as_secs_f32());
+    let lab = Lab::with_hosts("lan", &[(Nat::PortRestricted, 2)]).with_coturn(dir.path());
+    let hosts = &lab.homes[0].hosts;
+    drop(Standing::between(&hosts[0], &hosts[1], dir.path(), "lan", &[]));
 }
 
 #[test]
 fn two_closed_routers_without_a_relay_are_opened_by_a_reply_code() {
-    let lab = Lab::new("y", &[Nat::Closed, Nat::Closed]);
-    let dir = tempfile::tempdir().expect("a directory");
-    let (mut host, ticket) = Member::host_without_relay(&lab.homes[1], dir.path(), "Host");
-    let joiner = Member::join(&lab.homes[0], dir.path(), "Joiner", &ticket, &["--reply"]);
+    let _machine = alone();
+    let (lab, dir) = lab("reply", &[Nat::PortRestricted, Nat::PortRestricted]);
+    let (mut host, ticket) = Member::host_without_relay(lab.homes[1].host(), dir.path(), &[]);
+    let joiner = Member::join(lab.homes[0].host(), dir.path(), &ticket, &["--reply"]);
     let (_, told) = joiner.wait("reply", |_| true, Duration::from_secs(20));
-    host.say(&format!("reply {}", told["code"].as_str().expect("a code")));
+    host.say(&format!("reply {}", told["code"].as_str().expect("the event has a code")));
     let (_, connected) = joiner.wait("connected", |_| true, Duration::from_secs(30));
     assert_eq!(connected["path"], "direct");
+}
+
+/// What two muted members on a direct path send, in bit/s of IP packets: the joiner's home and the host's, to
+/// everybody (each other, STUN, TURN).
+pub(crate) fn idle(lab: &Lab, dir: &Path) -> [f64; 2] {
+    const TIME: Duration = Duration::from_secs(30);
+    let mut call = Standing::new(lab, dir, "direct", &[]);
+    call.host.say("mute");
+    call.joiner.say("mute");
+    thread::sleep(Duration::from_secs(5));
+    let homes = [&lab.homes[0], &lab.homes[1]];
+    let before = homes.map(|home| lab.bytes_sent(home));
+    thread::sleep(TIME);
+    let sent = [0, 1].map(|index| lab.bytes_sent(homes[index]) - before[index]);
+    sent.map(|bytes| bytes as f64 * 8.0 / TIME.as_secs_f64())
+}
+
+#[test]
+fn two_muted_members_keep_their_paths_alive_with_little() {
+    let _machine = alone();
+    let (lab, dir) = lab("idle", &[Nat::PortRestricted, Nat::PortRestricted]);
+    let bits = idle(&lab, dir.path());
+    println!("idle: {bits:.0?} bit/s sent");
+    // About 4,000 today; `figures` compares with what is asked for.
+    assert!(bits.iter().all(|bits| *bits < 5_000.0), "{bits:?} bit/s");
 }

@@ -1,132 +1,204 @@
-//! A member of a call, a real process in a namespace.
+//! A member of a call, a real process in a home of the lab: what it says, and what it hears.
+//!
+//! The host's microphone gives one tone and the joiner's another, and what each speaker played is recorded, so that
+//! the moment of the first sound and each gap can be measured.
 
-use super::lab::{Home, SERVER, in_namespace};
+use super::lab::{Namespace, SERVERS};
+use super::sound::{Heard, now_us};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The host's tone and the joiner's: whole periods fit in a window of 20 ms, and neither is a multiple of the other.
+pub(crate) const HOST_HZ: f64 = 450.0;
+pub(crate) const JOINER_HZ: f64 = 700.0;
+
+/// For what takes milliseconds on a machine that is not busy.
+pub(crate) const SOON: Duration = Duration::from_secs(15);
 
 /// A running process. Dropping it kills it.
 pub(crate) struct Member {
+    name: &'static str,
     child: Child,
-    pub(crate) started: Instant,
-    events: Arc<Mutex<Vec<(Instant, Value)>>>,
+    pub(crate) started_us: u64,
+    events: Arc<(Mutex<Events>, Condvar)>,
+    recording: PathBuf,
+}
+
+/// With the moment at which each was said: Unix time in microseconds.
+#[derive(Default)]
+struct Events {
+    log: Vec<(u64, Value)>,
+    /// Events before this one belong to the past.
+    seen: usize,
+    has_ended: bool,
 }
 
 impl Member {
-    /// Founds a group and waits for its ticket.
-    pub(crate) fn host(home: &Home, dir: &Path, name: &str, options: &[&str]) -> (Self, String) {
-        let turn = format!("turn:ada:secret@{SERVER}:3478");
-        let mut all = vec!["--turn", &turn];
-        all.extend(options);
-        let member = Self::start(home, dir, name, &["host"], &all);
-        let ready = member.wait("ready", |_| true, Duration::from_secs(10));
-        (member, ready.1["ticket"].as_str().expect("a ticket").to_owned())
+    /// Founds a group, with the lab's TURN server, and waits for its ticket.
+    pub(crate) fn host(place: &Namespace, dir: &Path, options: &[&str]) -> (Self, String) {
+        let turn = format!("turn:ada:secret@{}:3478", SERVERS[0]);
+        Self::host_without_relay(place, dir, &[&["--turn", &turn], options].concat())
     }
 
     /// The same without a TURN server.
-    pub(crate) fn host_without_relay(home: &Home, dir: &Path, name: &str) -> (Self, String) {
-        let member = Self::start(home, dir, name, &["host"], &[]);
-        let ready = member.wait("ready", |_| true, Duration::from_secs(10));
-        (member, ready.1["ticket"].as_str().expect("a ticket").to_owned())
+    pub(crate) fn host_without_relay(place: &Namespace, dir: &Path, options: &[&str]) -> (Self, String) {
+        let member = Self::start(place, dir, ("Host", HOST_HZ), &["host"], options);
+        let (_, ready) = member.wait("ready", |_| true, SOON);
+        let ticket = ready["ticket"].as_str().expect("a host's `ready` has a ticket").to_owned();
+        (member, ticket)
     }
 
-    /// Types a command.
-    pub(crate) fn say(&mut self, command: &str) {
-        let stdin = self.child.stdin.as_mut().expect("the pipe was asked for");
-        writeln!(stdin, "{command}").expect("the process reads");
+    /// Enters a group, knowing nothing but the ticket.
+    pub(crate) fn join(place: &Namespace, dir: &Path, ticket: &str, options: &[&str]) -> Self {
+        Self::start(place, dir, ("Joiner", JOINER_HZ), &["join", ticket], options)
     }
 
-    /// Enters a group.
-    pub(crate) fn join(home: &Home, dir: &Path, name: &str, ticket: &str, options: &[&str]) -> Self {
-        Self::start(home, dir, name, &["join", ticket], options)
-    }
-
-    fn start(home: &Home, dir: &Path, name: &str, verb: &[&str], options: &[&str]) -> Self {
-        let mut command = in_namespace(&home.host, Path::new(env!("CARGO_BIN_EXE_roundtable")));
-        command.args(verb).args(options).args(["--json", "--name", name, "--listen", "[::]:0"]);
-        command.args(["--input", "tone", "--output", "null", "--no-port-mapping"]);
-        for server in ["198.51.100.2:3478", "198.51.100.3:3478"] {
-            command.args(["--stun", server]);
+    fn start(
+        place: &Namespace,
+        dir: &Path,
+        (name, hz): (&'static str, f64),
+        words: &[&str],
+        options: &[&str],
+    ) -> Self {
+        let recording = dir.join(format!("{name}.wav"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_roundtable"));
+        command.args(words).args(options).args(["--json", "--name", name, "--listen", "[::]:0"]);
+        command.args([
+            "--input",
+            &format!("tone:{hz}"),
+            "--output",
+            &format!("file:{}", recording.display()),
+        ]);
+        command.args(["--no-port-mapping"]);
+        for server in SERVERS {
+            command.args(["--stun", &format!("{server}:3478")]);
         }
+        // The user's own configuration must not decide a test.
         let config = dir.join("config.toml");
-        std::fs::write(&config, "").expect("the test's directory is writable");
+        fs::write(&config, "").expect("the test's directory is writable");
         command.arg("--config").arg(&config).arg("--data-dir").arg(dir.join(name));
-        let log = std::fs::File::create(dir.join(format!("{name}.log"))).expect("a log");
-        let started = Instant::now();
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("this build's own program runs");
+        command.env_remove("ROUNDTABLE_PSK").stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .stderr(File::create(dir.join(format!("{name}.log"))).expect("the test's directory is writable"));
+        let started_us = now_us();
+        let mut child = place.inside(|| command.spawn()).expect("this build's own program runs");
         let stdout = child.stdout.take().expect("the pipe was asked for");
-        let events = Arc::<Mutex<Vec<(Instant, Value)>>>::default();
-        let written = events.clone();
-        std::thread::spawn(move || {
+        let events = Arc::<(Mutex<Events>, Condvar)>::default();
+        let told = events.clone();
+        thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if let Ok(value) = serde_json::from_str(&line) {
-                    written.lock().expect("no reader panics").push((Instant::now(), value));
-                }
+                let event = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                lock(&told.0).log.push((now_us(), event));
+                told.1.notify_all();
             }
+            lock(&told.0).has_ended = true;
+            told.1.notify_all();
         });
-        Self { child, started, events }
+        Self { name, child, started_us, events, recording }
     }
 
-    /// The first event of this kind that fits, when it comes in time.
+    /// The first event of this kind that fits, since the last [`Member::forget`], when it comes in time.
     pub(crate) fn look(
         &self,
         kind: &str,
         fits: impl Fn(&Value) -> bool,
         within: Duration,
-    ) -> Option<(Instant, Value)> {
+    ) -> Option<(u64, Value)> {
         let deadline = Instant::now() + within;
+        let mut events = lock(&self.events.0);
         loop {
-            let events = self.events.lock().expect("no writer panics");
-            let found = events.iter().find(|(_, event)| event["event"] == kind && fits(event)).cloned();
-            drop(events);
-            if found.is_some() || Instant::now() > deadline {
-                return found;
+            let found =
+                events.log.iter().skip(events.seen).find(|(_, said)| said["event"] == kind && fits(said));
+            let left = deadline.saturating_duration_since(Instant::now());
+            if found.is_some() || left.is_zero() || events.has_ended {
+                return found.cloned();
             }
-            std::thread::sleep(Duration::from_millis(10));
+            events = self.events.1.wait_timeout(events, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// The same, when it has to come.
-    pub(crate) fn wait(
-        &self,
-        kind: &str,
-        fits: impl Fn(&Value) -> bool,
-        within: Duration,
-    ) -> (Instant, Value) {
+    #[track_caller]
+    pub(crate) fn wait(&self, kind: &str, fits: impl Fn(&Value) -> bool, within: Duration) -> (u64, Value) {
         let found = self.look(kind, fits, within);
-        found.unwrap_or_else(|| panic!("no {kind} within {within:?}:\n{}", self.story()))
+        found.unwrap_or_else(|| panic!("{}: no `{kind}` within {within:?}:\n{}", self.name, self.story()))
     }
 
-    /// Forgets what has happened so far.
+    /// From now on only what happens after this counts.
     pub(crate) fn forget(&self) {
-        self.events.lock().expect("no writer panics").clear();
+        let mut events = lock(&self.events.0);
+        events.seen = events.log.len();
     }
 
-    /// What was made up so far, in ms, as the last figures tell.
-    pub(crate) fn concealed(&self) -> u64 {
-        let events = self.events.lock().expect("no writer panics");
-        let last = events.iter().rev().find(|(_, event)| event["event"] == "stats");
-        let causes =
-            last.and_then(|(_, event)| event["concealed_ms"].as_object().cloned()).unwrap_or_default();
-        causes.values().filter_map(Value::as_u64).sum()
+    /// What kind of path its peer is on by now.
+    pub(crate) fn kind(&self) -> Option<String> {
+        let events = lock(&self.events.0);
+        let mut kinds = events.log.iter().filter_map(|(_, said)| match said["event"].as_str()? {
+            "connected" => said["path"].as_str(),
+            "path" => said["kind"].as_str(),
+            _ => None,
+        });
+        kinds.next_back().map(str::to_owned)
     }
 
-    /// What happened, but for figures.
+    /// Speech that was made up because it did not come, in ms, as the last figures tell.
+    pub(crate) fn concealed_ms(&self) -> u64 {
+        let events = lock(&self.events.0);
+        let last = events.log.iter().rev().find(|(_, said)| said["event"] == "stats");
+        let causes = last.and_then(|(_, stats)| stats["concealed_ms"].as_object());
+        causes.into_iter().flat_map(|causes| causes.values().filter_map(Value::as_u64)).sum()
+    }
+
+    /// Types a command.
+    pub(crate) fn say(&mut self, command: &str) {
+        let stdin = self.child.stdin.as_mut().expect("the pipe was asked for");
+        writeln!(stdin, "{command}").expect("it reads its commands");
+    }
+
+    /// Leaves, and hands over what its speaker played.
+    #[track_caller]
+    pub(crate) fn leave(mut self) -> Heard {
+        let (_, device) = self.wait_from_the_start("audio", |said| said["direction"] == "output");
+        let started_us = device["started_unix_us"].as_u64().expect("a simulated device says when");
+        self.say("leave");
+        let deadline = Instant::now() + SOON;
+        while self.child.try_wait().expect("a child can be waited for").is_none() {
+            assert!(Instant::now() < deadline, "{} does not leave:\n{}", self.name, self.story());
+            thread::sleep(Duration::from_millis(10));
+        }
+        Heard::read(&self.recording, started_us)
+    }
+
+    #[track_caller]
+    fn wait_from_the_start(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> (u64, Value) {
+        lock(&self.events.0).seen = 0;
+        self.wait(kind, fits, SOON)
+    }
+
+    /// What happened, but for figures, and what it complained about.
     pub(crate) fn story(&self) -> String {
-        let events = self.events.lock().expect("no writer panics");
+        let events = lock(&self.events.0);
         let told = events
+            .log
             .iter()
-            .filter(|(_, event)| !["stats", "talking", "audio"].iter().any(|k| event["event"] == *k));
-        told.map(|(at, event)| format!("{:.2} {event}\n", (*at - self.started).as_secs_f32())).collect()
+            .filter(|(_, said)| !["stats", "talking", "audio"].iter().any(|k| said["event"] == *k));
+        let since = |at: u64| at.saturating_sub(self.started_us) as f64 / 1e6;
+        let told: String = told.map(|(at, said)| format!("{:9.3} {said}\n", since(*at))).collect();
+        let complaint = fs::read_to_string(self.recording.with_extension("log")).unwrap_or_default();
+        format!("{}:\n{told}{complaint}", self.name)
     }
+}
+
+fn lock(events: &Mutex<Events>) -> MutexGuard<'_, Events> {
+    events.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Member {

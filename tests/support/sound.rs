@@ -38,6 +38,12 @@ impl Heard {
         &self.samples[from..to]
     }
 
+    /// When a sample was heard: Unix time in microseconds.
+    #[allow(dead_code, reason = "not each test crate asks when")]
+    pub(crate) fn moment(&self, sample: usize) -> u64 {
+        self.started_unix_us + sample as u64 * 1_000_000 / u64::from(RATE)
+    }
+
     /// The loudest sample.
     pub(crate) fn peak(&self) -> f32 {
         self.samples.iter().fold(0.0, |peak, sample| peak.max(sample.abs()))

@@ -57,8 +57,6 @@ struct State {
     cuts: BTreeSet<(usize, usize)>,
     /// By line and destination. Also what could not be delivered.
     sent: BTreeMap<(usize, Ipv4Addr), Tally>,
-    /// By line and source.
-    received: BTreeMap<(usize, Ipv4Addr), Tally>,
 }
 
 /// The running thread. Ends with its value.
@@ -100,18 +98,10 @@ impl Internet {
 
     /// What came from a line so far, by destination.
     pub(super) fn sent(&self, line: usize) -> Vec<(Ipv4Addr, Tally)> {
-        of_line(&self.shared.state().sent, line)
+        let state = self.shared.state();
+        let mine = state.sent.iter().filter(|((of, _), _)| *of == line);
+        mine.map(|((_, to), tally)| (*to, *tally)).collect()
     }
-
-    /// What was put on a line so far, by source.
-    pub(super) fn received(&self, line: usize) -> Vec<(Ipv4Addr, Tally)> {
-        of_line(&self.shared.state().received, line)
-    }
-}
-
-fn of_line(tallies: &BTreeMap<(usize, Ipv4Addr), Tally>, line: usize) -> Vec<(Ipv4Addr, Tally)> {
-    let mine = tallies.iter().filter(|((of, _), _)| *of == line);
-    mine.map(|((_, address), tally)| (*address, *tally)).collect()
 }
 
 impl Shared {
@@ -129,11 +119,13 @@ impl Drop for Internet {
     }
 }
 
+/// When it is due, which one it is (those of one moment keep their order), its line, itself.
+type Waiting = (Instant, u64, usize, Vec<u8>);
+
 /// The thread's own.
 struct Forwarding {
     lines: Vec<Line>,
-    /// Soonest first; of the same moment, what came first.
-    waiting: BinaryHeap<Reverse<(Instant, u64, usize, Vec<u8>)>>,
+    waiting: BinaryHeap<Reverse<Waiting>>,
     number: u64,
     shared: Arc<Shared>,
 }
@@ -186,10 +178,7 @@ impl Forwarding {
         while self.waiting.peek().is_some_and(|Reverse((due, ..))| *due <= now) {
             let Some(Reverse((_, _, to, packet))) = self.waiting.pop() else { return };
             // An interface that is down or full drops it, as a line does.
-            let delivered = rustix::io::write(self.lines[to].tun.as_fd(), &packet).is_ok();
-            if let (true, Some((source, _))) = (delivered, addresses(&packet)) {
-                count(&mut self.shared.state().received, (to, source), packet.len());
-            }
+            let _ = rustix::io::write(self.lines[to].tun.as_fd(), &packet);
         }
     }
 }

@@ -14,9 +14,9 @@
 
 mod coturn;
 mod home;
-pub(crate) mod internet;
+mod internet;
 mod namespace;
-pub(crate) mod nat;
+mod nat;
 mod tun;
 
 pub(crate) use home::Home;
@@ -86,11 +86,6 @@ impl Lab {
         self.coturn = None;
     }
 
-    /// The internet between the homes.
-    pub(crate) fn internet(&self) -> &Internet {
-        &self.internet
-    }
-
     /// Nothing passes between two homes; what goes to the server does.
     pub(crate) fn cut(&self, one: &Home, other: &Home) {
         self.internet.cut(one.number, other.number);
@@ -114,11 +109,9 @@ impl Lab {
         strays.map(|(to, tally)| (to, tally.packets)).collect()
     }
 
-    /// Bytes that this home sent and was sent across the internet, IP headers included.
-    pub(crate) fn bytes(&self, home: &Home) -> u64 {
-        let sum =
-            |tallies: Vec<(Ipv4Addr, internet::Tally)>| tallies.iter().map(|(_, t)| t.bytes).sum::<u64>();
-        sum(self.internet.sent(home.number)) + sum(self.internet.received(home.number))
+    /// Bytes of IP packets that this home sent out so far.
+    pub(crate) fn bytes_sent(&self, home: &Home) -> u64 {
+        self.internet.sent(home.number).iter().map(|(_, tally)| tally.bytes).sum()
     }
 }
 
