@@ -72,7 +72,11 @@ pub(crate) fn level(samples: &[f32], hz: f64) -> f64 {
 
 /// The longest time, in ms, for which a tone is not at least half as loud as it usually is in `samples`.
 pub(crate) fn longest_gap_ms(samples: &[f32], hz: f64) -> usize {
-    let enough = level(samples, hz) / 2.0;
+    longest_below_ms(samples, hz, level(samples, hz) / 2.0)
+}
+
+/// The longest time, in ms, for which a tone is not as loud as this.
+pub(crate) fn longest_below_ms(samples: &[f32], hz: f64, enough: f64) -> usize {
     let levels = levels(samples, hz);
     let runs = levels.split(|level| *level >= enough).map(<[f64]>::len);
     runs.max().unwrap_or(0) * WINDOW * 1000 / RATE as usize
