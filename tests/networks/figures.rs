@@ -3,8 +3,9 @@
 use super::{
     alone, faults,
     lab::{Home, Lab, Nat},
-    matrix::{self, KINDS},
+    matrix,
     pair::Outcome,
+    quiet::Harm,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -107,7 +108,8 @@ fn print_pairs(outcomes: &[Outcome]) -> Vec<Value> {
         let (direct, gap) = (of(|o| o.direct_ms), of(|o| o.gap_ms));
         let times = all.iter().filter(|outcome| outcome.direct_ms.is_some()).count();
         let [joiner, host] = [joiner, host].map(|nat| format!("{nat:?}"));
-        let two = |[median, p95]: [f64; 2]| format!("{median:>6.0} {p95:>6.0}");
+        let one = |ms: f64| if ms.is_nan() { "-".to_owned() } else { format!("{ms:.0}") };
+        let two = |[median, p95]: [f64; 2]| format!("{:>6} {:>6}", one(median), one(p95));
         println!(
             "{joiner:>19} to {host:<19} {} {} {} {:>4.0} {:>4.0} {times:>3}/{}",
             two(connected),
@@ -146,28 +148,30 @@ fn ways(outcomes: &[Outcome]) -> Vec<Row> {
     ]
 }
 
-/// What faults do to what is heard.
+/// What faults do to what is heard. A call that is lost counts as harmed without end.
 fn harms(repeats: usize) -> Vec<Row> {
     let dir = tempfile::tempdir().expect("a directory");
-    let harm = |what, asked, name: &str, nats: &[Nat], fault: &dyn Fn(&Lab) -> f64| {
-        let once = || fault(&Lab::new(name, nats).with_coturn(dir.path()));
-        Row { what, unit: "ms", asked, values: (0..repeats).map(|_| once()).collect() }
+    let row = |what, asked, name: &str, nats: &[Nat], fault: &dyn Fn(&Lab) -> Harm| {
+        let once = |_| {
+            let harm = fault(&Lab::new(name, nats).with_coturn(dir.path()));
+            println!("{what}: {harm:?}");
+            if harm.is_lost { f64::INFINITY } else { harm.worst_ms() as f64 }
+        };
+        Row { what, unit: "ms", asked, values: (0..repeats).map(once).collect() }
     };
     let closed = [Nat::PortRestricted; 2];
     let mut rows = vec![
-        harm("direct path dead, sound made up or missing", 120.0, "fc", &closed, &|lab| {
-            faults::cut(lab, dir.path()).worst_ms() as f64
+        row("direct path dead, sound made up or missing", 120.0, "fc", &closed, &|lab| {
+            faults::cut(lab, dir.path())
         }),
-        harm("machine's public address changed, the same", 500.0, "fo", &[Nat::Open, KINDS[3]], &|lab| {
-            faults::renumber(lab, dir.path(), |home| lab.renumber(home)).worst_ms() as f64
+        row("machine's public address changed, the same", 500.0, "fo", &[Nat::Open, closed[0]], &|lab| {
+            faults::renumber(lab, dir.path(), |home| lab.renumber(home))
         }),
-        harm("machine's LAN address changed, the same", 500.0, "fl", &closed, &|lab| {
-            faults::renumber(lab, dir.path(), Home::renumber_host).worst_ms() as f64
+        row("machine's LAN address changed, the same", 500.0, "fl", &closed, &|lab| {
+            faults::renumber(lab, dir.path(), Home::renumber_host)
         }),
-        harm("router's public address changed, the same", 500.0, "fr", &closed, &|lab| {
-            // Without end when the call is lost.
-            let harm = faults::renumber_router(lab, dir.path());
-            if harm.is_lost { f64::INFINITY } else { harm.worst_ms() as f64 }
+        row("router's public address changed, the same", 500.0, "fr", &closed, &|lab| {
+            faults::renumber_router(lab, dir.path())
         }),
     ];
     let lab = Lab::new("fi", &closed).with_coturn(dir.path());
