@@ -26,6 +26,7 @@ mod candidate;
 mod check;
 mod filter;
 mod nat;
+mod nat_meaning;
 mod pair;
 #[cfg(test)]
 mod robustness;

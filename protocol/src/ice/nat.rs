@@ -1,45 +1,92 @@
-//! How a NAT chooses ports, told from what several servers see of one local port (RFC 5780, section 4.3).
+//! How a NAT chooses ports, from what several servers saw of one port of ours (RFC 5780, section 4.3, though
+//! any two servers will do: RFC 5780's other address only saves the second one).
+//!
+//! One observation tells only whether there is a NAT. Servers that share an address tell less than servers that
+//! do not: a NAT may give a port to each address (RFC 4787's address-dependent mapping), and would look
+//! endpoint-independent to them.
 
 use super::{Mapping, NatReport};
 use std::net::{IpAddr, SocketAddr};
 
-/// Steps up to this are taken for a rule and not for chance.
-const STEP_MAX: i32 = 32;
-
-/// What one server saw. All of one local port, in the order of asking.
+/// What one server saw. All are of one port of ours, in the order of asking.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Observation {
-    /// The server that was asked.
+    /// Who was asked.
     pub server: SocketAddr,
-    /// Where it saw us.
+    /// Where the question came from, as it said.
     pub mapped: SocketAddr,
 }
 
-/// The NAT that fits the observations; `own` are this machine's addresses.
+/// What the NAT in front of one local port does. The observations are of one address family; those of another one
+/// than the last are passed over. `own`: the addresses of our interfaces.
 pub fn classify(observations: &[Observation], own: &[IpAddr]) -> NatReport {
-    let newest = observations.last().map(|observation| observation.mapped);
-    let report = |mapping| NatReport { mapping, newest };
-    if observations.iter().any(|observation| own.contains(&observation.mapped.ip())) {
-        return report(Mapping::None);
+    let Some(last) = observations.last() else { return NatReport::default() };
+    let last_mapped = canonical(last.mapped);
+    let fits = |seen: &&Observation| canonical(seen.mapped).is_ipv4() == last_mapped.is_ipv4();
+    let mut seen: Vec<(SocketAddr, SocketAddr)> = Vec::new();
+    for observation in observations.iter().filter(fits).take(OBSERVATIONS_MAX) {
+        let (server, mapped) = (canonical(observation.server), canonical(observation.mapped));
+        // An answer to a repeated question tells nothing new, unless the mapping was made anew.
+        if seen.last() != Some(&(server, mapped)) {
+            seen.push((server, mapped));
+        }
     }
-    let mut servers: Vec<IpAddr> = observations.iter().map(|observation| observation.server.ip()).collect();
-    servers.sort_unstable();
-    servers.dedup();
-    // What is asked twice at one address says nothing about others.
-    if servers.len() < 2 {
-        return report(Mapping::Unknown);
-    }
-    let ports: Vec<i32> = observations.iter().map(|observation| observation.mapped.port().into()).collect();
-    let same_ip = observations.windows(2).all(|pair| pair[0].mapped.ip() == pair[1].mapped.ip());
-    if same_ip && ports.windows(2).all(|pair| pair[0] == pair[1]) {
-        return report(Mapping::EndpointIndependent);
-    }
-    let steps: Vec<i32> = ports.windows(2).map(|pair| pair[1] - pair[0]).filter(|step| *step != 0).collect();
-    let smallest = steps.iter().copied().min_by_key(|step| step.abs()).unwrap_or_default();
-    // Other traffic may have taken ports in between.
-    let regular = |step: &i32| step.abs() <= STEP_MAX && step.signum() == smallest.signum();
-    match i16::try_from(smallest) {
-        Ok(step) if same_ip && step != 0 && steps.iter().all(regular) => report(Mapping::Sequential { step }),
-        _ => report(Mapping::Random),
-    }
+    NatReport { mapping: mapping(&seen, own), newest: Some(last_mapped) }
 }
+
+/// `seen`: (server, mapped), all canonical.
+fn mapping(seen: &[(SocketAddr, SocketAddr)], own: &[IpAddr]) -> Mapping {
+    let is_own = |mapped: SocketAddr| own.iter().any(|own| own.to_canonical() == mapped.ip());
+    if seen.iter().all(|(_, mapped)| is_own(*mapped)) {
+        return Mapping::None;
+    }
+    let (first_server, first) = seen[0];
+    let several_servers = seen.iter().any(|(server, _)| server.ip() != first_server.ip());
+    if seen.iter().all(|(_, mapped)| *mapped == first) {
+        // To one address's ports alone the port may have been kept for that address's sake.
+        return if several_servers { Mapping::EndpointIndependent } else { Mapping::Unknown };
+    }
+    if seen.iter().any(|(_, mapped)| mapped.ip() != first.ip()) {
+        // A pool of outside addresses: no port can be foretold, since the address cannot.
+        return Mapping::Random;
+    }
+    let mut ports: Vec<u16> = seen.iter().map(|(_, mapped)| mapped.port()).collect();
+    // Servers on one address share a mapping where mappings are by address.
+    ports.dedup();
+    step(&ports).map_or(Mapping::Random, |step| Mapping::Sequential { step })
+}
+
+/// The step by which ports follow each other, if they do. Other hosts' traffic may have taken some in between:
+/// gaps that are multiples of the smallest one, few and small.
+fn step(ports: &[u16]) -> Option<i16> {
+    let steps: Vec<i16> = ports.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]) as i16).collect();
+    let step = *steps.iter().min_by_key(|step| step.unsigned_abs())?;
+    if step == 0 || step.unsigned_abs() > STEP_MAX {
+        return None;
+    }
+    let follows = |other: i16| {
+        other.signum() == step.signum()
+            && other.unsigned_abs().is_multiple_of(step.unsigned_abs())
+            && other.unsigned_abs() / step.unsigned_abs() <= OTHERS_BETWEEN_MAX + 1
+    };
+    // At the end of the NAT's range, which need not be that of all ports, it begins anew at the other end.
+    let begins_anew = |pair: &[u16]| steps.len() >= 3 && (pair[1] > pair[0]) != (step > 0);
+    let mut strangers = ports.windows(2).zip(&steps).filter(|(_, other)| !follows(**other));
+    let first_is_fine = strangers.next().is_none_or(|(pair, _)| begins_anew(pair));
+    (first_is_fine && strangers.next().is_none()).then_some(step)
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// More servers than anybody asks.
+const OBSERVATIONS_MAX: usize = 32;
+/// Routers step by 1 or 2, carriers by the size of small bundles.
+const STEP_MAX: u16 = 32;
+/// Mappings of other hosts between two of ours that were made within a round trip.
+const OTHERS_BETWEEN_MAX: u16 = 8;
+
+#[cfg(test)]
+#[path = "nat_tests.rs"]
+mod tests;
