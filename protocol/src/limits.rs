@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Members of one group. A newcomer beyond it is refused with "the group is full".
 pub const MEMBERS_MAX: usize = 64;
 
+/// Routes remembered for one peer. Beyond it the least useful one that is not in use is forgotten.
+pub const ROUTES_MAX: usize = 8;
+
 /// Characters of a member's name. Longer names are cut.
 pub const NAME_CHARS_MAX: usize = 32;
 

@@ -1,63 +1,99 @@
-//! Kinds of ways, and why one is used, in the user's words.
+//! Why a peer is reached the way it is, in words for the one who looks at the screen.
 
-use super::Route;
+use super::{Kind, Route};
 use std::fmt;
+use std::time::Duration;
 
-/// What kind of way a route is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Kind {
-    /// Inside one local network or machine.
-    Lan,
-    /// Across the internet, without a relay.
-    Direct,
-    /// Through a TURN server.
-    Relayed,
-}
-
-/// Why datagrams go another way.
+/// Why the active route is the active one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Reason {
-    /// A better kind of way works.
-    Found(Kind),
-    /// What was used before does not answer any more.
-    Dead {
-        /// What kind it was.
-        was: Kind,
-        /// What kind took over.
+    /// It is the one that first contact came by.
+    First(Kind),
+    /// Both are on one local network.
+    SameNetwork,
+    /// The call was relayed until a direct path answered.
+    DirectFound,
+    /// There was a direct path before, and it answers again.
+    DirectBack,
+    /// A path of this kind stopped answering; another of the kind beside it took over.
+    Stopped {
+        /// Of the path that was left.
+        left: Kind,
+        /// Of the one in use now.
         now: Kind,
     },
-    /// It takes less time, by this many milliseconds.
-    Shorter(u32),
-    /// The other side chose it.
-    TheirChoice,
+    /// By how much its round trip is shorter than that of the path left.
+    ShorterRoundTrip(Duration),
+    /// It loses fewer datagrams.
+    LessLoss,
+    /// The other side chose it, or went there first.
+    OtherSide,
+    /// The other side is reached at another address now.
+    AddressChanged,
+    /// The path changed to did not carry the call: back to the one before.
+    DidNotCarry,
 }
 
-/// Datagrams go another way.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Change {
-    /// Before.
-    pub from: Route,
-    /// Now.
-    pub to: Route,
-    /// What kind of way that is.
-    pub kind: Kind,
-    /// Why.
-    pub reason: Reason,
+impl Reason {
+    /// A stable word for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::First(_) => "first_contact",
+            Self::SameNetwork => "same_network",
+            Self::DirectFound => "direct_found",
+            Self::DirectBack => "direct_back",
+            Self::Stopped { .. } => "path_stopped",
+            Self::ShorterRoundTrip(_) => "shorter_round_trip",
+            Self::LessLoss => "less_loss",
+            Self::OtherSide => "other_side",
+            Self::AddressChanged => "address_changed",
+            Self::DidNotCarry => "did_not_carry",
+        }
+    }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Found(Kind::Lan) => f.write_str("same machine or local network"),
-            Self::Found(Kind::Direct) => f.write_str("a direct path was found"),
-            Self::Found(Kind::Relayed) => f.write_str("through a relay: no direct path was found"),
-            Self::Dead { was: Kind::Relayed, .. } => f.write_str("the relay stopped answering"),
-            Self::Dead { now: Kind::Relayed, .. } => {
-                f.write_str("through a relay: the direct path stopped answering")
+            Self::First(Kind::Lan) | Self::SameNetwork => f.write_str("same local network"),
+            Self::First(Kind::Direct) => f.write_str("reached directly at once"),
+            Self::First(Kind::Relayed) => f.write_str("relayed: no direct path was found"),
+            Self::DirectFound => f.write_str("a direct path was found"),
+            Self::DirectBack => f.write_str("the direct path is back"),
+            Self::Stopped { left: Kind::Lan | Kind::Direct, now: Kind::Relayed } => {
+                f.write_str("relayed: the direct path stopped answering")
             }
-            Self::Dead { .. } => f.write_str("the path before stopped answering"),
-            Self::Shorter(ms) => write!(f, "shorter by {ms} ms"),
-            Self::TheirChoice => f.write_str("the other side's choice"),
+            Self::Stopped { left: Kind::Relayed, now: Kind::Relayed } => {
+                f.write_str("another relay: the first one stopped answering")
+            }
+            Self::Stopped { left: Kind::Relayed, now: Kind::Lan | Kind::Direct } => {
+                f.write_str("direct: the relay stopped answering")
+            }
+            Self::Stopped { left: Kind::Lan, now: Kind::Lan | Kind::Direct } => {
+                f.write_str("the path over the local network stopped answering")
+            }
+            Self::Stopped { left: Kind::Direct, now: Kind::Lan | Kind::Direct } => {
+                f.write_str("another direct path: the former one stopped answering")
+            }
+            Self::ShorterRoundTrip(by) => write!(f, "shorter round trip by {} ms", by.as_millis()),
+            Self::LessLoss => f.write_str("fewer losses than on the former path"),
+            Self::OtherSide => f.write_str("the other side's choice"),
+            Self::AddressChanged => f.write_str("the other side's address changed"),
+            Self::DidNotCarry => f.write_str("the new path did not carry the call"),
         }
     }
+}
+
+/// A move from one route to another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// The route left.
+    pub from: Route,
+    /// The route in use now.
+    pub to: Route,
+    /// What kind it is of.
+    pub kind: Kind,
+    /// Why.
+    pub reason: Reason,
 }
