@@ -116,6 +116,14 @@ impl Discovery {
         }
     }
 
+    /// Something is wrong: are we still seen where we were?
+    pub fn doubt(&mut self, now: Duration) {
+        for (position, server) in self.servers.iter_mut().enumerate().filter(|(_, s)| s.seen.is_some()) {
+            server.next = Some(now + STAGGER * position as u32);
+            (server.timeout, server.left) = (FIRST_TIMEOUT, TRIES);
+        }
+    }
+
     /// The next request.
     pub fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
         self.outgoing.pop_front()

@@ -281,6 +281,13 @@ impl PathTable {
         }
     }
 
+    /// Whether we nominate the path to this peer, or it does.
+    pub fn set_controlling(&mut self, address: SocketAddr, controlling: bool) {
+        if let Some(entry) = index_of(address).and_then(|index| self.entries.get_mut(&index)) {
+            entry.set.set_controlling(controlling);
+        }
+    }
+
     /// The peer behind this address is authenticated.
     pub fn promote(&mut self, address: SocketAddr) {
         if let Some(entry) = index_of(address).and_then(|index| self.entries.get_mut(&index)) {

@@ -239,7 +239,8 @@ impl Client {
                     self.tell(Event::Moved { mapped });
                 }
             }
-            Purpose::Close | Purpose::Probe => {}
+            Purpose::Probe => self.on_seen(response, now),
+            Purpose::Close => {}
             Purpose::Permit(ip) => {
                 self.peers.permitted(ip, now);
                 self.tell(Event::Permitted { ip });
@@ -263,6 +264,16 @@ impl Client {
         let (ips, channels) = self.peers.start_anew();
         ips.into_iter().for_each(|ip| self.ask(Purpose::Permit(ip), 0, now));
         channels.into_iter().for_each(|(peer, number)| self.ask(Purpose::Bind(peer, number), 0, now));
+    }
+
+    /// The server answers, and sees us here. From another address than before it knows no allocation of ours: a router
+    /// between us has a new address, or another port for us.
+    fn on_seen(&mut self, response: &StunMessage, now: Duration) {
+        let Some((allocation, mapped)) = self.allocation.as_mut().zip(mapped(response)) else { return };
+        if self.config.transport == Framing::Datagram && allocation.mapped != mapped {
+            allocation.mapped = mapped;
+            self.network_changed(now);
+        }
     }
 
     fn remember_ticket(&mut self, response: &StunMessage) {
@@ -521,10 +532,17 @@ impl Client {
         self.ask_with(purpose, 0, true, now);
     }
 
-    /// Somebody hears nothing through this server: it has to answer soon, or is given up.
+    /// Somebody hears nothing through this server: it has to answer soon, or is given up. It is also asked whether the
+    /// allocation is still there, and where it sees us: a server that was restarted forgets everybody, and one that
+    /// sees us elsewhere drops what we send.
     pub fn suspect(&mut self, now: Duration) {
-        if self.allocation.is_some() && !self.transactions.iter().any(|t| t.purpose == Purpose::Probe) {
-            self.ask_with(Purpose::Probe, 0, true, now);
+        if self.allocation.is_none() {
+            return;
+        }
+        for purpose in [Purpose::Probe, Purpose::Refresh] {
+            if !self.transactions.iter().any(|transaction| transaction.purpose == purpose) {
+                self.ask_with(purpose, 0, true, now);
+            }
         }
     }
 

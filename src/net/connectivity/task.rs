@@ -8,7 +8,7 @@ use super::{Attach, Gathered, Notice, Request, Settings};
 use crate::net::platform::Platform;
 use crate::net::socket::{PathSocket, StunDatagram};
 use protocol::ice::username_of;
-use protocol::path::{Route, Via};
+use protocol::path::Via;
 use protocol::reach::Reach;
 use protocol::reflexive::{Discovery, Event as Found};
 use std::collections::BTreeMap;
@@ -25,8 +25,12 @@ const TICK: Duration = Duration::from_millis(100);
 /// Names that are not looked up by then are left out.
 const LOOKUP_DEADLINE: Duration = Duration::from_secs(2);
 
-/// When everything on the active path has been silent for this many ticks, all paths are checked anew.
+/// When everything on the active path has been silent for this many ticks, all paths are checked anew, and the servers
+/// are asked where we are: nobody tells us when a router between us and the internet gets another address.
 const TICKS_BEFORE_RECHECK: u32 = 3;
+
+/// They are asked again after so many more.
+const TICKS_BETWEEN_RECHECKS: u32 = 30;
 
 pub(super) struct Task {
     socket: Arc<PathSocket>,
@@ -152,6 +156,7 @@ impl Task {
         let (seed, now) = (self.socket.seed(), self.now());
         let birthday = !self.settings.no_birthday;
         let Some(peer) = Peer::new(connection, *dialled, seed, &self.local, birthday, now) else { return };
+        self.socket.paths().set_controlling(peer.address, *dialled);
         self.peers.insert(peer.address, peer);
         self.tell_candidates();
     }
@@ -230,6 +235,7 @@ impl Task {
 
     fn tick(&mut self) {
         let now = self.now();
+        let mut is_lost = false;
         for peer in self.peers.values_mut() {
             let change = self.socket.paths().tick(peer.address, Instant::now());
             peer.follow_table(&self.socket, now);
@@ -240,11 +246,15 @@ impl Task {
             }
             let ticks = self.silent_ticks.entry(peer.address).or_default();
             *ticks = if self.socket.paths().is_suspected(peer.address) { *ticks + 1 } else { 0 };
-            if *ticks == TICKS_BEFORE_RECHECK {
+            if *ticks % TICKS_BETWEEN_RECHECKS == TICKS_BEFORE_RECHECK {
                 peer.recheck(now);
-                if let Some(Route { via: Via::Relay(relay), .. }) = self.socket.paths().route(peer.address) {
-                    self.socket.relays().suspect(relay);
-                }
+                is_lost = true;
+            }
+        }
+        if is_lost {
+            self.socket.relays().suspect();
+            if let Some(discovery) = &mut self.discovery {
+                discovery.doubt(now);
             }
         }
         self.tell_candidates();

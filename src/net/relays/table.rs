@@ -160,9 +160,12 @@ impl RelayTable {
         }
     }
 
-    /// Somebody does not hear anything through this allocation.
-    pub fn suspect(&mut self, id: RelayId) {
-        self.with(id, |client, now| client.suspect(now));
+    /// Somebody does not hear anything: do the servers still know us?
+    pub fn suspect(&mut self) {
+        let ids: Vec<RelayId> = self.slots.keys().copied().collect();
+        for id in ids {
+            self.with(id, |client, now| client.suspect(now));
+        }
     }
 
     fn with(&mut self, id: RelayId, work: impl FnOnce(&mut Client, Duration)) {
