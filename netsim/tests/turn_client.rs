@@ -237,6 +237,35 @@ fn a_server_that_forgot_everything_is_noticed_and_one_that_is_suspected_sooner()
 }
 
 #[test]
+fn a_server_that_was_restarted_is_noticed_at_once_when_somebody_suspects_it() {
+    let mut bench = two(&config());
+    bench.server.restart();
+    let now = bench.now;
+    bench.ends[0].client.suspect(now);
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.failure(0), Some(TurnError::Mismatch));
+}
+
+#[test]
+fn a_client_behind_a_router_with_another_address_learns_that_from_the_server() {
+    // Suspected or not: the answers that keep the mapping open tell it as well.
+    for (mobility, suspected) in [(false, true), (true, true), (false, false), (true, false)] {
+        let mut bench = two(&TurnConfig { mobility, ..config() });
+        let relayed = bench.relayed(0);
+        bench.ends[0].from = at("203.0.113.99:6000");
+        let now = bench.now;
+        if suspected {
+            bench.ends[0].client.suspect(now);
+        }
+        bench.pass(Duration::from_secs(if suspected { 1 } else { 25 }));
+        assert_eq!(bench.failure(0), None);
+        assert_eq!(bench.relayed(0) == relayed, mobility, "without mobility it is another allocation");
+        assert_eq!(bench.ends[0].client.mapped(), Some(at("203.0.113.99:6000")));
+        meet(&mut bench);
+    }
+}
+
+#[test]
 fn an_allocation_moves_with_its_client() {
     let mut bench = two(&TurnConfig { mobility: true, ..config() });
     let relayed = bench.relayed(0);

@@ -76,6 +76,9 @@ impl LineView {
             Event::Reply { code, reason } => Some(format!(
                 "Still trying: {reason}.\nSend the host this line, to be entered in its call:\n\nreply {code}\n"
             )),
+            Event::Opened { seconds } => {
+                Some(format!("The way is open for {seconds} s to whoever sent that code."))
+            }
             Event::Ticket { ticket } => {
                 Some(format!("Send this line to a friend:\n\nroundtable join {ticket}\n"))
             }

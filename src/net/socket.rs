@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::mpsc;
@@ -49,6 +49,7 @@ pub struct PathSocket {
     entropy: Mutex<Entropy>,
     stun: mpsc::Sender<StunDatagram>,
     dropped: AtomicU64,
+    relay_only: AtomicBool,
 }
 
 /// The largest datagram read: QUIC's own buffers hold its packets, but not what a TURN server wraps around one.
@@ -82,8 +83,19 @@ impl PathSocket {
             entropy: Mutex::new(Entropy::new(seed)),
             stun,
             dropped: AtomicU64::new(0),
+            relay_only: AtomicBool::new(false),
         };
         (Arc::new(socket), messages)
+    }
+
+    /// From now on nothing is said to anybody but TURN servers, nor heard from others: even a stranger who has found our
+    /// address learns nothing there.
+    pub fn hide(&self) {
+        self.relay_only.store(true, Ordering::Relaxed);
+    }
+
+    fn hides(&self, route: Route) -> bool {
+        !route.is_relayed() && self.relay_only.load(Ordering::Relaxed)
     }
 
     /// The table of paths.
@@ -107,6 +119,7 @@ impl PathSocket {
             Some(hops) => udp.try_send_near(route.to, datagram, hops),
         };
         match route.via {
+            Via::Socket | Via::Spare(_) if self.hides(route) => Ok(()),
             Via::Socket => send(&*self.udp),
             Via::Spare(number) => match self.spares().get(&number).cloned() {
                 Some(spare) => send(&*spare),
@@ -255,6 +268,10 @@ impl AsyncUdpSocket for PathSocket {
                 Poll::Pending if filled == 0 => return Poll::Pending,
                 Poll::Pending => return Poll::Ready(Ok(filled)),
             };
+            if self.hides(route) {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
             let datagram = &buffer[..len];
             match self.paths().inbound(route, datagram, Instant::now()) {
                 Inbound::Quic(addr) => {

@@ -104,6 +104,11 @@ pub enum Event {
         /// What was tried.
         reason: String,
     },
+    /// A reply code was good: whoever showed it may come in.
+    Opened {
+        /// For how long.
+        seconds: u64,
+    },
     /// Once a second for each peer.
     Stats(Stats),
     /// Something went wrong. Fatal ones are followed by `bye`.

@@ -60,6 +60,7 @@ pub(super) struct Active {
     voice: Arc<Mutex<PeerVoice>>,
     pub(super) path: PathKind,
     pub(super) seen: super::watch::Seen,
+    pub(super) hearing: super::watch::Hearing,
     since: Instant,
     dialled: bool,
 }
@@ -257,6 +258,7 @@ impl Session {
             voice: port.voice,
             path,
             seen: super::watch::Seen::default(),
+            hearing: super::watch::Hearing::default(),
             since: Instant::now(),
             dialled,
         });

@@ -58,7 +58,10 @@ impl Session {
     /// Somebody whose packets do not arrive told us where it is.
     pub(super) fn on_reply(&mut self, text: &str) {
         match text.parse::<Reply>() {
-            Ok(reply) => self.surroundings.connectivity.punch(reply.reach, REPLY_HOLDS),
+            Ok(reply) => {
+                self.surroundings.connectivity.punch(reply.reach, REPLY_HOLDS);
+                self.emit(Event::Opened { seconds: REPLY_HOLDS.as_secs() });
+            }
             Err(error) => self.emit(Event::Error {
                 code: "bad_reply",
                 message: format!("this reply code cannot be used: {error}"),

@@ -3,6 +3,7 @@
 use super::event::{ConcealedMs, Event, Stats};
 use super::snapshot::{MemberView, Presence, Snapshot};
 use super::{Session, members::Member};
+use crate::net::link::Link;
 use crate::net::node::SEAT_KEPT;
 use protocol::id::PeerId;
 use protocol::jitter::Concealed;
@@ -10,9 +11,16 @@ use protocol::media::ReceptionReport;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A silent member sends every 400 ms, so this is four of its packets missing in a row. With the watch's own
-/// interval a vanished member is noticed within 1.7 s.
+/// A silent member is heard every 1.2 s, by its keepalives and by acknowledging ours. After that it is asked with each
+/// watch, so this is several packets missing in a row. A vanished member is noticed within 1.7 s.
+const SILENCE_IS_DOUBT: Duration = Duration::from_millis(1220);
 const SILENCE_IS_LOSS: Duration = Duration::from_millis(1600);
+
+/// Between two questions to a lost member, in watches: 400 ms.
+const WATCHES_BETWEEN_QUESTIONS: u32 = 4;
+
+/// Packets in a second that a silent member sends at most, without voice in them.
+const KEEPALIVES_MAX: f32 = 3.0;
 
 /// A member lost for this long may have moved to another address: try to reach it anew, beside the old connection.
 const SILENCE_BEFORE_DIAL: Duration = Duration::from_secs(4);
@@ -36,6 +44,38 @@ pub(super) struct Seen {
     received: u64,
     lost: u64,
     concealed: Duration,
+    /// What the member was told last.
+    told: ReceptionReport,
+}
+
+/// When a member was heard last, by whatever its connection carried.
+#[derive(Debug, Default)]
+pub(super) struct Hearing {
+    acknowledgements: u64,
+    acknowledged: Duration,
+    unheard_watches: u32,
+}
+
+impl Hearing {
+    /// When that was, on the clock of the epoch that `now` is of; asks a member that is not heard.
+    fn heard(&mut self, link: &Link, told: ReceptionReport, now: Duration) -> Duration {
+        let acknowledgements = link.connection.stats().frame_rx.acks;
+        if acknowledgements != self.acknowledgements {
+            (self.acknowledgements, self.acknowledged) = (acknowledgements, now);
+        }
+        let heard = link.counters.heard().max(self.acknowledged);
+        let silence = now.saturating_sub(heard);
+        self.unheard_watches = if silence < SILENCE_IS_DOUBT { 0 } else { self.unheard_watches + 1 };
+        let ask = match silence {
+            silence if silence < SILENCE_IS_DOUBT => false,
+            silence if silence < SILENCE_IS_LOSS => true,
+            _ => self.unheard_watches % WATCHES_BETWEEN_QUESTIONS == 0,
+        };
+        if ask {
+            link.report(told);
+        }
+        heard
+    }
 }
 
 impl Session {
@@ -54,13 +94,14 @@ impl Session {
     fn watch_presence(&mut self, peer: PeerId, now: Instant) {
         let since_epoch = now.into_std().saturating_duration_since(self.surroundings.epoch);
         let Some(member) = self.members.get_mut(&peer) else { return };
-        let Some(active) = &member.active else {
+        let Some(active) = &mut member.active else {
             if member.away_since.is_some_and(|since| now - since > SEAT_KEPT) {
                 self.on_gone(peer);
             }
             return;
         };
-        let silence = since_epoch.saturating_sub(active.link.counters.heard());
+        let heard = active.hearing.heard(&active.link, active.seen.told, since_epoch);
+        let silence = since_epoch.saturating_sub(heard);
         match member.away_since {
             Some(since) if silence < SILENCE_IS_LOSS => {
                 member.away_since = None;
@@ -108,25 +149,30 @@ impl Session {
         let voice = active.voice();
         let report = voice.report.jitter;
         let concealed = report.concealed.total();
-        let seen = Seen {
+        let last = std::mem::take(&mut active.seen);
+        let seconds = (now - before).as_secs_f32();
+        let lost = report.lost.saturating_sub(last.lost) as f32;
+        let received = report.received.saturating_sub(last.received) as f32;
+        let loss = if lost + received > 0.0 { lost / (lost + received) } else { 0.0 };
+        let concealed_share = concealed.saturating_sub(last.concealed).as_secs_f32() / seconds;
+        let told = ReceptionReport {
+            lost: share(loss),
+            concealed: share(concealed_share),
+            jitter_ms: report.jitter_ms as u16,
+        };
+        // Who is silent need not hear that again and again.
+        if received + lost > KEEPALIVES_MAX || (told.lost, told.concealed) != (last.told.lost, last.told.concealed) {
+            active.link.report(told);
+        }
+        active.seen = Seen {
             at: Some(now),
             bytes_up: stats.udp_tx.bytes,
             bytes_down: stats.udp_rx.bytes,
             received: report.received,
             lost: report.lost,
             concealed,
+            told,
         };
-        let last = std::mem::replace(&mut active.seen, seen);
-        let seconds = (now - before).as_secs_f32();
-        let lost = report.lost.saturating_sub(last.lost) as f32;
-        let received = report.received.saturating_sub(last.received) as f32;
-        let loss = if lost + received > 0.0 { lost / (lost + received) } else { 0.0 };
-        let concealed_share = concealed.saturating_sub(last.concealed).as_secs_f32() / seconds;
-        active.link.report(ReceptionReport {
-            lost: share(loss),
-            concealed: share(concealed_share),
-            jitter_ms: report.jitter_ms as u16,
-        });
         let rtt_ms = active.link.connection.rtt().as_secs_f32() * 1000.0;
         let kbps =
             |bytes: u64, before: u64| round(bytes.saturating_sub(before) as f32 * 8.0 / 1000.0 / seconds);

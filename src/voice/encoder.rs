@@ -5,9 +5,9 @@
 //! When packets get lost it is the voice mode, whose in-band error correction (FEC) rebuilds a lost frame from the
 //! next. A decoder takes both without being told.
 //!
-//! [`Activity`] says what is silence. The first silent frame is sent as the mark of a talkspurt's end, which is
-//! repeated every 400 ms as a keepalive; nothing else is sent until somebody speaks. Media time runs on, so that a
-//! listener knows how long the silence was.
+//! [`Activity`] says what is silence. The first silent frame is sent as the mark of a talkspurt's end. It may get lost,
+//! so it is repeated three times after 400 ms each, and then every 1.2 s as a keepalive; nothing else is sent until
+//! somebody speaks. Media time runs on, so that a listener knows how long the silence was.
 
 use super::activity::Activity;
 use opus::{Application, Bitrate, Channels, Encoder, Signal};
@@ -17,8 +17,13 @@ use protocol::media::{Frame, FrameBytes, FrameOrigin, MediaTime, SAMPLE_RATE, TI
 /// The longest frame sent, in ticks: 20 ms.
 const FRAME_TICKS_MAX: usize = 8;
 
-/// Repetition of the end mark in silence: 400 ms.
-const KEEPALIVE_TICKS: u16 = 160;
+/// Between the first repetitions of the end mark: 400 ms.
+const REPEAT_TICKS: u16 = 160;
+const REPEATS: u8 = 3;
+
+/// Repetition of the end mark in a longer silence: 1.2 s. With its acknowledgements and the checks of the paths this stays
+/// under 1.5 kbit/s for each listener.
+const KEEPALIVE_TICKS: u16 = 480;
 
 /// PESQ-WB 4.48 for one reader, the codec alone with 10 ms frames at complexity 5; 4.41 at 40 kbit/s.
 const CLEAR_BITRATE: i32 = 48_000;
@@ -56,7 +61,7 @@ pub struct VoiceEncoder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Speech {
     Talkspurt,
-    Silence { ticks_since_mark: u16 },
+    Silence { ticks_since_mark: u16, repeats: u8 },
 }
 
 impl VoiceEncoder {
@@ -83,7 +88,7 @@ impl VoiceEncoder {
             next_frame_ticks: frame_ticks,
             time: 0,
             sequence: 0,
-            speech: Speech::Silence { ticks_since_mark: KEEPALIVE_TICKS },
+            speech: Speech::Silence { ticks_since_mark: KEEPALIVE_TICKS, repeats: 0 },
             muted: false,
             expected_loss_percent: 0,
             guard_ticks: 0,
@@ -167,12 +172,17 @@ impl VoiceEncoder {
     }
 
     fn silence(&mut self) -> Option<Frame> {
-        let since = match self.speech {
-            Speech::Talkspurt => KEEPALIVE_TICKS,
-            Speech::Silence { ticks_since_mark } => ticks_since_mark + u16::from(self.frame_ticks),
+        let (since, repeats) = match self.speech {
+            Speech::Talkspurt => (KEEPALIVE_TICKS, 0),
+            Speech::Silence { ticks_since_mark, repeats } => {
+                (ticks_since_mark + u16::from(self.frame_ticks), repeats)
+            }
         };
-        let due = since >= KEEPALIVE_TICKS;
-        self.speech = Speech::Silence { ticks_since_mark: if due { 0 } else { since } };
+        let due = since >= if repeats <= REPEATS { REPEAT_TICKS } else { KEEPALIVE_TICKS };
+        self.speech = match due {
+            true => Speech::Silence { ticks_since_mark: 0, repeats: repeats.saturating_add(1) },
+            false => Speech::Silence { ticks_since_mark: since, repeats },
+        };
         due.then(|| self.stamp(FrameBytes::EMPTY, false, true))
     }
 
@@ -193,7 +203,7 @@ impl VoiceEncoder {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEEPALIVE_TICKS, VoiceEncoder};
+    use super::VoiceEncoder;
     use protocol::media::{Frame, TICK_SAMPLES};
 
     fn run(encoder: &mut VoiceEncoder, ticks: usize, sample: impl Fn(usize) -> f32) -> Vec<Frame> {
@@ -210,10 +220,11 @@ mod tests {
     }
 
     #[test]
-    fn silence_costs_a_keepalive_every_400_ms() {
+    fn silence_costs_an_end_mark_repeated_three_times_and_a_keepalive_every_1200_ms() {
         let mut encoder = VoiceEncoder::new(8).expect("Opus starts");
-        let frames = run(&mut encoder, 10 * usize::from(KEEPALIVE_TICKS), |_| 0.0);
-        assert!((10..=11).contains(&frames.len()), "{}", frames.len());
+        let frames = run(&mut encoder, 12 * 400, |_| 0.0);
+        let times: Vec<u64> = frames.iter().map(|frame| (frame.time.0 - frames[0].time.0) * 5 / 2).collect();
+        assert_eq!(times, [0, 400, 800, 1200, 2400, 3600, 4800, 6000, 7200, 8400, 9600, 10800]);
         assert!(frames.iter().all(|f| f.talkspurt_end && !f.talkspurt_start));
         let consecutive = frames.windows(2).all(|w| w[1].sequence == w[0].sequence + 1);
         assert!(consecutive);

@@ -81,17 +81,16 @@ fn a_machine_with_another_address_in_its_lan_goes_on_talking() {
 /// The first home's router is given another address, of which its machine is told nothing.
 pub(crate) fn renumber_router(lab: &Lab, dir: &Path) -> Harm {
     let call = Standing::new(lab, dir, "direct", &[]);
-    call.suffer(|| lab.renumber(&lab.homes[0]), |_| thread::sleep(Duration::from_secs(20)))
+    call.suffer(|| lab.renumber(&lab.homes[0]), |_| thread::sleep(Duration::from_secs(10)))
 }
 
 #[test]
-#[ignore = "a known fault: the call is lost, and does not come back within 40 s"]
 fn a_machine_whose_router_gets_another_address_goes_on_talking() {
     let _machine = alone();
     let (lab, dir) = lab("dsl", &[Nat::PortRestricted, Nat::PortRestricted]);
     let harm = renumber_router(&lab, dir.path());
     println!("router renumbered: {harm:?}");
-    assert!(harm.worst_ms() <= 2_000, "{harm:?}");
+    assert!(harm.worst_ms() <= 1_500, "{harm:?}");
 }
 
 #[test]
@@ -178,6 +177,6 @@ fn two_muted_members_keep_their_paths_alive_with_little() {
     let (lab, dir) = lab("idle", &[Nat::PortRestricted, Nat::PortRestricted]);
     let bits = idle(&lab, dir.path());
     println!("idle: {bits:.0?} bit/s sent");
-    // About 4,000 today; `figures` compares with what is asked for.
-    assert!(bits.iter().all(|bits| *bits < 5_000.0), "{bits:?} bit/s");
+    // About 1,450; one check more or less makes 50.
+    assert!(bits.iter().all(|bits| *bits < 2_000.0), "{bits:?} bit/s");
 }

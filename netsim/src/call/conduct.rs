@@ -478,6 +478,7 @@ impl<'a> Conductor<'a> {
             | Event::Group { .. }
             | Event::Ticket { .. }
             | Event::Reply { .. }
+            | Event::Opened { .. }
             | Event::Stats(_)
             | Event::Bye { .. } => {}
         }

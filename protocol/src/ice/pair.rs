@@ -36,7 +36,6 @@ pub(super) struct Sent {
     pub(super) at: Duration,
     /// Ours when it was sent.
     pub(super) role: Role,
-    nominates: bool,
 }
 
 /// A pair.
@@ -60,7 +59,7 @@ pub(super) struct Pair {
     revivals: u32,
     /// The next packet is one that dies on the way, to open our NAT.
     pub(super) opens: bool,
-    /// The next check nominates.
+    /// Each check nominates: an earlier nomination of another pair, come late, is put right by the next one.
     pub(super) nominates: bool,
 }
 
@@ -95,7 +94,7 @@ impl Pair {
         if self.outstanding.len() >= OUTSTANDING_MAX {
             self.outstanding.remove(0);
         }
-        self.outstanding.push(Sent { id, at: now, role, nominates: self.nominates });
+        self.outstanding.push(Sent { id, at: now, role });
         self.unanswered.get_or_insert(now);
         self.tries_left = self.tries_left.saturating_sub(1);
         self.due = match self.answered {
@@ -120,10 +119,7 @@ impl Pair {
     /// An authentic answer came: to which check, if it was waited for.
     pub(super) fn take(&mut self, id: TransactionId) -> Option<Sent> {
         let position = self.outstanding.iter().position(|sent| sent.id == id)?;
-        let sent = self.outstanding.swap_remove(position);
-        // The nomination has arrived.
-        self.nominates &= !sent.nominates;
-        Some(sent)
+        Some(self.outstanding.swap_remove(position))
     }
 
     /// Whether it worked, and does no more.

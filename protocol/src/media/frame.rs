@@ -78,7 +78,7 @@ pub struct Frame {
     /// First frame of a talkspurt.
     pub talkspurt_start: bool,
     /// Last frame of a talkspurt: silence follows until a frame with `talkspurt_start`. While silence
-    /// lasts the sender repeats such a frame every 400 ms as a keepalive.
+    /// lasts the sender repeats such a frame as a keepalive, at first every 400 ms, later every 1.2 s.
     pub talkspurt_end: bool,
     /// Primary or copy.
     pub origin: FrameOrigin,

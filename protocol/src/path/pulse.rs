@@ -142,7 +142,7 @@ impl Pulse {
 const SPACING_FIRST: Duration = VOICE_SPACING_MAX;
 /// A talking peer sends each 10 to 60 ms; slower is silence kept alive.
 const VOICE_SPACING_MAX: Duration = Duration::from_millis(60);
-/// A silent peer sends each 400 ms.
+/// A silent peer sends each 400 ms, later each 1.2 s; after that long it is asked.
 const SPACING_MAX: Duration = Duration::from_millis(500);
 /// Half of the shortest frame: several datagrams within it are one burst.
 const SAME_MOMENT: Duration = Duration::from_millis(5);

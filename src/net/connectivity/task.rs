@@ -60,6 +60,9 @@ impl Task {
     ) -> (Self, watch::Receiver<Gathered>) {
         let (told, gathered) = watch::channel(Gathered::default());
         let local = Local { relay_only: settings.relay_only, no_lan: settings.no_lan, ..Local::default() };
+        if settings.relay_only {
+            socket.hide();
+        }
         let relaying = Relaying::new(socket.clone(), platform.clone(), &settings.turn);
         let mut task = Self {
             socket,

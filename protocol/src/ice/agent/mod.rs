@@ -50,8 +50,8 @@ const FEW_TRIES: u32 = 5;
 /// Between two checks of the pair in use, give or take a fifth.
 const CONSENT_ACTIVE: Duration = Duration::from_secs(5);
 
-/// The same of a pair that is kept in reserve.
-const CONSENT_RESERVE: Duration = Duration::from_secs(12);
+/// The same of a pair that is kept in reserve: NATs forget after 30 s at the earliest.
+const CONSENT_RESERVE: Duration = Duration::from_secs(22);
 
 /// Requests of which it is remembered where they came from.
 const SEEN_MAX: usize = 64;

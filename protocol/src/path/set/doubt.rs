@@ -188,7 +188,7 @@ const ECHO: Duration = Duration::from_millis(400);
 const SENT_LATELY: Duration = Duration::from_secs(1);
 /// Longer than copies last, also those of a slow move.
 const STAY: Duration = Duration::from_secs(6);
-/// A silent peer sends each 400 ms.
+/// A silent peer sends each 1.2 s.
 const SPELL_PAUSE: Duration = Duration::from_millis(1500);
 /// Half of the shortest frame: several datagrams within it are one burst.
 const SAME_MOMENT: Duration = Duration::from_millis(5);
