@@ -238,7 +238,7 @@ async fn without_the_exporter_the_splice_would_go_unnoticed() {
     let expected = ExpectedPeer::Exactly(host_id);
     let mut machine = Initiator::new(&local, Credential::of_ticket(&ticket), expected, &[]);
     let established = loop {
-        if let Some(message) = machine.poll_transmit() {
+        while let Some(message) = machine.poll_transmit() {
             send.write_all(&encode_frame(&message)).await.expect("it is read");
         }
         match machine.poll_event() {

@@ -29,7 +29,7 @@ pub fn handshake(data: &[u8]) {
     );
     let mut responder = Responder::new(&local(&bob, 6), GROUP);
     let (mut to_initiator_changed, mut to_responder_changed) = (false, false);
-    // Five messages make a handshake; the bound stops two sides that would answer each other for ever.
+    // Six messages make a handshake; the bound stops two sides that would answer each other for ever.
     for _ in 0..16 {
         let mut silent = true;
         if let Some(sent) = initiator.poll_transmit() {

@@ -233,8 +233,11 @@ async fn initiator(
     let payload = Introduction::encode(&(myself.reach)());
     let mut machine = Initiator::new(&local(connection, myself)?, credential, expected, &payload);
     loop {
-        if let Some(message) = machine.poll_transmit() {
-            send.write_all(&encode_frame(&message)).await.map_err(|_| broken("the other side hung up"))?;
+        let frames: Vec<u8> = std::iter::from_fn(|| machine.poll_transmit())
+            .flat_map(|message| encode_frame(&message))
+            .collect();
+        if !frames.is_empty() {
+            send.write_all(&frames).await.map_err(|_| broken("the other side hung up"))?;
         }
         match machine.poll_event() {
             Some(InitiatorEvent::NeedPassword { group }) => {

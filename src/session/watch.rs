@@ -161,7 +161,9 @@ impl Session {
             jitter_ms: report.jitter_ms as u16,
         };
         // Who is silent need not hear that again and again.
-        if received + lost > KEEPALIVES_MAX || (told.lost, told.concealed) != (last.told.lost, last.told.concealed) {
+        if received + lost > KEEPALIVES_MAX
+            || (told.lost, told.concealed) != (last.told.lost, last.told.concealed)
+        {
             active.link.report(told);
         }
         active.seen = Seen {

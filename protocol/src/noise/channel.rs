@@ -45,27 +45,27 @@ impl Channel {
         Self(Box::new(state))
     }
 
-    /// The next message with no payload.
-    pub(super) fn write_empty(&mut self, kind: Kind) -> Vec<u8> {
-        self.write(kind, &[])
+    /// The first message, made for this version.
+    pub(super) fn write_noise1(&mut self, version: u8) -> Vec<u8> {
+        self.write(Kind::Noise1, &[version], &[])
     }
 
     /// The next message with our introduction.
     pub(super) fn write_introduction(&mut self, kind: Kind, party: &Party, payload: &[u8]) -> Vec<u8> {
-        self.write(kind, &introduction::encode(&party.signed_key, &party.name, payload))
+        self.write(kind, &[], &introduction::encode(&party.signed_key, &party.name, payload))
     }
 
-    fn write(&mut self, kind: Kind, payload: &[u8]) -> Vec<u8> {
+    fn write(&mut self, kind: Kind, head: &[u8], payload: &[u8]) -> Vec<u8> {
         let mut buffer = [0; HANDSHAKE_MESSAGE_BYTES_MAX - 1];
         let len = self
             .0
             .write_message(payload, &mut buffer)
             .expect("it is our turn, and the limits keep our messages short");
-        wire::message(kind, &[&buffer[..len]])
+        wire::message(kind, &[head, &buffer[..len]])
     }
 
     /// Checks a message's authenticity; its payload is for later versions.
-    pub(super) fn read_empty(&mut self, body: &[u8]) -> Result<(), snow::Error> {
+    pub(super) fn read_noise1(&mut self, body: &[u8]) -> Result<(), snow::Error> {
         let mut plaintext = [0; HANDSHAKE_MESSAGE_BYTES_MAX];
         self.0.read_message(body, &mut plaintext).map(|_| ())
     }

@@ -68,6 +68,8 @@ pub enum InitiatorEvent {
 pub struct Initiator {
     state: State,
     transmit: Option<Vec<u8>>,
+    /// Noise1, sent with Hello.
+    early: Option<Vec<u8>>,
     event: Option<InitiatorEvent>,
 }
 
@@ -81,12 +83,18 @@ struct Start {
 }
 
 enum State {
-    AwaitReply(Start),
+    AwaitReply { start: Start, early: Option<Early> },
     AwaitPassword { start: Start, version: u8, group: GroupId },
     AwaitPake { start: Start, version: u8, pake: Pake },
     AwaitNoise2 { start: Start, version: u8, channel: Channel },
     AwaitConfirm { version: u8, mode: Mode, introduction: Introduction, channel: FinishedChannel },
     Ended,
+}
+
+/// Noise begun before the reply, as if the reply were this one.
+struct Early {
+    channel: Channel,
+    reply: Vec<u8>,
 }
 
 /// A state reached, and what is to be sent or told on reaching it.
@@ -132,7 +140,8 @@ impl Initiator {
         let mut transcript = Transcript::new();
         transcript.add(&hello);
         let start = Start { party, credential, expected, payload: payload.to_vec(), transcript };
-        Self { state: State::AwaitReply(start), transmit: Some(hello), event: None }
+        let (early, noise1) = start.begin_early().unzip();
+        Self { state: State::AwaitReply { start, early }, transmit: Some(hello), early: noise1, event: None }
     }
 
     /// Takes a message from the responder, without its frame header.
@@ -146,7 +155,7 @@ impl Initiator {
             return;
         }
         let step = match state {
-            State::AwaitReply(start) => start.on_reply(message),
+            State::AwaitReply { start, early } => start.on_reply(message, early),
             // Nothing can come before our own next message.
             State::AwaitPassword { .. } => Err(RefuseReason::Malformed),
             State::AwaitPake { start, version, pake } => start.on_pake(message, version, pake),
@@ -180,7 +189,7 @@ impl Initiator {
 
     /// A message to send.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.transmit.take()
+        self.transmit.take().or_else(|| self.early.take())
     }
 
     /// What the caller has to know or do.
@@ -209,25 +218,47 @@ impl Initiator {
 }
 
 impl Start {
-    fn on_reply(mut self, message: &[u8]) -> Result<Step, RefuseReason> {
+    /// The group and the key, when no question to anybody decides them.
+    fn known_psk(&self) -> Option<(GroupId, Psk)> {
+        match &self.credential {
+            Credential::Ticket { group, ticket, secret } => Some((*group, ticket_psk(secret, *ticket))),
+            Credential::Member { group, epoch, secret } => Some((*group, member_psk(secret, *group, *epoch))),
+            Credential::Password => None,
+        }
+    }
+
+    /// Foresees the reply, which saves a round trip.
+    fn begin_early(&self) -> Option<(Early, Vec<u8>)> {
+        let (group, psk) = self.known_psk()?;
+        let reply = wire::hello_reply(self.party.version_max, group);
+        let mut transcript = self.transcript.clone();
+        transcript.add(&reply);
+        let mut channel = Channel::new(Side::Initiator, &self.party, &psk, &transcript);
+        let noise1 = channel.write_noise1(self.party.version_max);
+        Some((Early { channel, reply }, noise1))
+    }
+
+    fn on_reply(mut self, message: &[u8], early: Option<Early>) -> Result<Step, RefuseReason> {
         let (version, group) = wire::read_hello_reply(wire::body(Kind::HelloReply, message)?)?;
         if version < self.party.version_min || version > self.party.version_max {
             return Err(RefuseReason::WrongVersion);
         }
         self.transcript.add(message);
-        let (ours, psk) = match &self.credential {
-            Credential::Ticket { group, ticket, secret } => (*group, ticket_psk(secret, *ticket)),
-            Credential::Member { group, epoch, secret } => (*group, member_psk(secret, *group, *epoch)),
-            Credential::Password => {
-                let event = Some(InitiatorEvent::NeedPassword { group });
-                let state = State::AwaitPassword { start: self, version, group };
-                return Ok(Step { state, transmit: None, event });
-            }
+        let Some((ours, psk)) = self.known_psk() else {
+            let event = Some(InitiatorEvent::NeedPassword { group });
+            let state = State::AwaitPassword { start: self, version, group };
+            return Ok(Step { state, transmit: None, event });
         };
         if group != ours {
             return Err(RefuseReason::UnexpectedPeer);
         }
-        Ok(self.begin_noise(version, &psk))
+        match early {
+            Some(Early { channel, reply }) if reply == message => {
+                let state = State::AwaitNoise2 { start: self, version, channel };
+                Ok(Step { state, transmit: None, event: None })
+            }
+            Some(_) | None => Ok(self.begin_noise(version, &psk)),
+        }
     }
 
     fn on_password(mut self, version: u8, group: GroupId, password: &StretchedPassword) -> Step {
@@ -248,7 +279,7 @@ impl Start {
 
     fn begin_noise(self, version: u8, psk: &Psk) -> Step {
         let mut channel = Channel::new(Side::Initiator, &self.party, psk, &self.transcript);
-        let transmit = Some(channel.write_empty(Kind::Noise1));
+        let transmit = Some(channel.write_noise1(version));
         Step { state: State::AwaitNoise2 { start: self, version, channel }, transmit, event: None }
     }
 

@@ -15,7 +15,7 @@
 //! | `02` | HelloReply | R | chosen version 1 ‖ group id 16 |
 //! | `03` | PakeInitiator | I | SPAKE2 message of side A, 33 (password mode only) |
 //! | `04` | PakeResponder | R | SPAKE2 message of side B, 33 (password mode only) |
-//! | `05` | Noise1 | I | Noise message 1, empty payload |
+//! | `05` | Noise1 | I | version it is made for 1 ‖ Noise message 1, empty payload |
 //! | `06` | Noise2 | R | Noise message 2, introduction |
 //! | `07` | Noise3 | I | Noise message 3, introduction |
 //! | `08` | Confirm | R | Noise transport message, the application's payload |
@@ -25,6 +25,10 @@
 //! (member). Bytes after the known ones in Hello, HelloReply and Refuse are ignored and belong to later
 //! versions; those of the first two still enter the transcript. The responder chooses the highest common
 //! version; if there is none it refuses before reading the mode.
+//!
+//! With a ticket or as a member the initiator foresees the reply: its own highest version, and the group. So Noise1 goes
+//! with Hello, and two round trips do. A responder that chose a lower version passes over that Noise1, and the
+//! initiator sends another one, for the transcript as it is.
 //!
 //! An *introduction* is a CBOR map: 0 = [`SignedNoiseKey`] (128 bytes), 1 =
 //! display name (text), 2 = the application's payload (bytes; Noise3 only, may be absent). Unknown keys are

@@ -1,6 +1,7 @@
 //! The side that was connected to. It decides who enters, and asks its caller twice: for the secret
 //! when the initiator has said what it claims to hold, and for admission when it is known who it is.
 
+use std::collections::VecDeque;
 use std::mem;
 
 use super::channel::{Channel, FinishedChannel};
@@ -46,7 +47,7 @@ pub enum ResponderEvent {
 /// [`poll_event`](Self::poll_event). After the last event every message is ignored.
 pub struct Responder {
     state: State,
-    transmit: Option<Vec<u8>>,
+    transmit: VecDeque<Vec<u8>>,
     event: Option<ResponderEvent>,
 }
 
@@ -62,6 +63,8 @@ struct Start {
 struct Greeting {
     version: u8,
     mode: Mode,
+    /// For which a Noise1 may come first, as the initiator foresaw another reply: the highest that it offered.
+    foreseen: Option<u8>,
 }
 
 enum State {
@@ -89,7 +92,7 @@ impl Responder {
 
     pub(super) fn with_party(party: Party, group: GroupId) -> Self {
         let start = Start { party, group, transcript: Transcript::new() };
-        Self { state: State::AwaitHello(start), transmit: None, event: None }
+        Self { state: State::AwaitHello(start), transmit: VecDeque::new(), event: None }
     }
 
     /// Takes a message from the initiator, without its frame header.
@@ -105,9 +108,9 @@ impl Responder {
         let step = match state {
             State::AwaitHello(start) => start.on_hello(message),
             State::AwaitPake { start, greeting, password } => start.on_pake(message, greeting, &password),
-            State::AwaitNoise1 { start, greeting, psk } => start.on_noise1(message, greeting, &psk),
+            State::AwaitNoise1 { start, greeting, psk } => start.on_noise1(message, greeting, psk),
             State::AwaitNoise3 { start, greeting, channel } => start.on_noise3(message, greeting, channel),
-            // It is our turn; nobody sends ahead.
+            // It is our caller's turn, who does not read on before it has answered.
             State::AwaitSecret { .. } | State::AwaitAdmission { .. } => Err(RefuseReason::Malformed),
             State::Ended => return,
         };
@@ -136,9 +139,9 @@ impl Responder {
         match mem::replace(&mut self.state, State::Ended) {
             State::AwaitAdmission { greeting, introduction, channel } => {
                 let Introduction { peer, name, payload: theirs } = introduction;
-                let Greeting { version, mode } = greeting;
+                let Greeting { version, mode, foreseen: _ } = greeting;
                 let handshake_hash = channel.handshake_hash;
-                self.transmit = Some(channel.write_confirm(payload));
+                self.transmit.push_back(channel.write_confirm(payload));
                 self.event = Some(ResponderEvent::Established(Established {
                     peer,
                     name,
@@ -162,7 +165,7 @@ impl Responder {
 
     /// A message to send.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.transmit.take()
+        self.transmit.pop_front()
     }
 
     /// What the caller has to know or do.
@@ -179,11 +182,11 @@ impl Responder {
         match step {
             Ok(Step { state, transmit, event }) => {
                 self.state = state;
-                self.transmit = transmit;
+                self.transmit.extend(transmit);
                 self.event = event;
             }
             Err(reason) => {
-                self.transmit = Some(wire::refuse(reason));
+                self.transmit.push_back(wire::refuse(reason));
                 self.event = Some(ResponderEvent::Failed(HandshakeError::Refusing(reason)));
             }
         }
@@ -193,14 +196,15 @@ impl Responder {
 impl Start {
     fn on_hello(mut self, message: &[u8]) -> Result<Step, RefuseReason> {
         let versions = (self.party.version_min, self.party.version_max);
-        let (version, mode) = wire::read_hello(wire::body(Kind::Hello, message)?, versions)?;
+        let (version, highest, mode) = wire::read_hello(wire::body(Kind::Hello, message)?, versions)?;
         match mode {
             Mode::Ticket { group, .. } if group != self.group => return Err(RefuseReason::UnknownTicket),
             Mode::Member { group, .. } if group != self.group => return Err(RefuseReason::NotAMember),
             Mode::Ticket { .. } | Mode::Member { .. } | Mode::Password => {}
         }
         self.transcript.add(message);
-        let state = State::AwaitSecret { start: self, greeting: Greeting { version, mode } };
+        let foreseen = (mode != Mode::Password && highest != version).then_some(highest);
+        let state = State::AwaitSecret { start: self, greeting: Greeting { version, mode, foreseen } };
         Ok(Step { state, transmit: None, event: Some(ResponderEvent::NeedSecret(mode)) })
     }
 
@@ -242,10 +246,21 @@ impl Start {
         Ok(Step { state, transmit: Some(reply), event: None })
     }
 
-    fn on_noise1(self, message: &[u8], greeting: Greeting, psk: &Psk) -> Result<Step, RefuseReason> {
-        let body = wire::body(Kind::Noise1, message)?;
-        let mut channel = Channel::new(Side::Responder, &self.party, psk, &self.transcript);
-        channel.read_empty(body).map_err(|_| RefuseReason::WrongSecret)?;
+    fn on_noise1(self, message: &[u8], mut greeting: Greeting, psk: Psk) -> Result<Step, RefuseReason> {
+        let (&version, body) =
+            wire::body(Kind::Noise1, message)?.split_first().ok_or(RefuseReason::Malformed)?;
+        if version != greeting.version {
+            // Sent before our reply was known. Another one follows.
+            let foreseen = greeting.foreseen.take();
+            let state = State::AwaitNoise1 { start: self, greeting, psk };
+            let step = Step { state, transmit: None, event: None };
+            return foreseen
+                .filter(|foreseen| *foreseen == version)
+                .map(|_| step)
+                .ok_or(RefuseReason::Malformed);
+        }
+        let mut channel = Channel::new(Side::Responder, &self.party, &psk, &self.transcript);
+        channel.read_noise1(body).map_err(|_| RefuseReason::WrongSecret)?;
         let transmit = Some(channel.write_introduction(Kind::Noise2, &self.party, &[]));
         Ok(Step { state: State::AwaitNoise3 { start: self, greeting, channel }, transmit, event: None })
     }

@@ -95,8 +95,8 @@ pub(super) fn hello(version_min: u8, version_max: u8, mode: &Mode) -> Vec<u8> {
     }
 }
 
-/// The highest version both speak, and the mode. `ours` is our lowest and highest version.
-pub(super) fn read_hello(body: &[u8], ours: (u8, u8)) -> Result<(u8, Mode), RefuseReason> {
+/// The highest version both speak, the highest offered, and the mode. `ours` is our lowest and highest version.
+pub(super) fn read_hello(body: &[u8], ours: (u8, u8)) -> Result<(u8, u8, Mode), RefuseReason> {
     let (&[min, max], body) = body.split_first_chunk().ok_or(RefuseReason::Malformed)?;
     if min > max {
         return Err(RefuseReason::Malformed);
@@ -105,7 +105,7 @@ pub(super) fn read_hello(body: &[u8], ours: (u8, u8)) -> Result<(u8, Mode), Refu
     if version < min.max(ours.0) {
         return Err(RefuseReason::WrongVersion);
     }
-    Ok((version, read_mode(body).ok_or(RefuseReason::Malformed)?))
+    Ok((version, max, read_mode(body).ok_or(RefuseReason::Malformed)?))
 }
 
 fn read_mode(body: &[u8]) -> Option<Mode> {
@@ -147,7 +147,7 @@ mod tests {
         ] {
             let mut hello = hello(1, 3, &mode);
             hello.extend_from_slice(b"later");
-            assert_eq!(read_hello(body(Kind::Hello, &hello).unwrap(), (1, 2)), Ok((2, mode)));
+            assert_eq!(read_hello(body(Kind::Hello, &hello).unwrap(), (1, 2)), Ok((2, 3, mode)));
         }
     }
 

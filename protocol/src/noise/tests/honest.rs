@@ -1,6 +1,8 @@
 use super::*;
 use crate::limits::{HANDSHAKE_MESSAGE_BYTES_MAX, HANDSHAKE_PAYLOAD_BYTES_MAX, NAME_CHARS_MAX};
 
+const NOISE1: u8 = 5;
+
 #[test]
 fn both_sides_end_knowing_each_other_in_every_mode() {
     for credential in credentials() {
@@ -61,7 +63,8 @@ fn a_seed_used_twice_still_gives_other_ephemeral_keys_in_another_connection() {
             responder_exporter: exporter,
             ..Meeting::with(ticket_credential())
         };
-        meeting.recording()[2].1.clone()
+        let noise1 = |(_, message): &(From, Vec<u8>)| message[0] == NOISE1;
+        meeting.recording().into_iter().find(noise1).unwrap().1
     };
     assert_ne!(noise1([1; 32])[1..33], noise1([2; 32])[1..33]);
 }
@@ -79,11 +82,11 @@ fn the_largest_messages_fit() {
         while let Some(message) = initiator.poll_transmit() {
             largest = largest.max(message.len());
             responder.handle_message(&message);
-        }
-        match responder.poll_event() {
-            Some(ResponderEvent::NeedSecret(mode)) => responder.provide(our_secret(mode).unwrap()),
-            Some(ResponderEvent::NeedAdmission(_)) => responder.admit(&payload),
-            Some(ResponderEvent::Established(_) | ResponderEvent::Failed(_)) | None => {}
+            match responder.poll_event() {
+                Some(ResponderEvent::NeedSecret(mode)) => responder.provide(our_secret(mode).unwrap()),
+                Some(ResponderEvent::NeedAdmission(_)) => responder.admit(&payload),
+                Some(ResponderEvent::Established(_) | ResponderEvent::Failed(_)) | None => {}
+            }
         }
         while let Some(message) = responder.poll_transmit() {
             largest = largest.max(message.len());
@@ -105,4 +108,30 @@ fn the_highest_common_version_is_chosen() {
     assert_eq!((ours.unwrap().version, theirs.unwrap().version), (3, 3));
     let meeting = Meeting { versions: [(1, 1), (2, 5)], ..Meeting::with(ticket_credential()) };
     assert_eq!(meeting.run(), refused_by_responder(RefuseReason::WrongVersion));
+}
+
+#[test]
+fn a_noise1_sent_ahead_for_another_version_is_passed_over_and_sent_again() {
+    for credential in credentials() {
+        let meeting = Meeting { versions: [(1, 5), (1, 3)], ..Meeting::with(credential.clone()) };
+        let (ours, theirs) = meeting.run();
+        assert_eq!((ours.unwrap().version, theirs.unwrap().version), (3, 3));
+        let count = |meeting: &Meeting| {
+            let noise1 = |(_, message): &&(From, Vec<u8>)| message[0] == NOISE1;
+            meeting.recording().iter().filter(noise1).count()
+        };
+        let again = usize::from(!matches!(credential, Credential::Password));
+        assert_eq!((count(&meeting), count(&Meeting::with(credential))), (1 + again, 1));
+    }
+}
+
+#[test]
+fn with_a_ticket_or_a_membership_two_round_trips_are_enough() {
+    for (credential, turns) in [(ticket_credential(), 4), (member_credential(), 4), (Credential::Password, 8)]
+    {
+        let mut recording = Meeting::with(credential).recording();
+        // What is said ahead arrives before the answer to what came before it.
+        recording.dedup_by_key(|(from, _)| *from);
+        assert_eq!(recording.len(), turns);
+    }
 }
