@@ -215,6 +215,11 @@ impl Discovery {
         self.servers.iter().all(|server| server.seen.is_some() || server.left <= 1)
     }
 
+    /// Those that answered.
+    pub fn servers(&self) -> impl Iterator<Item = SocketAddr> {
+        self.servers.iter().filter(|server| server.seen.is_some()).map(|server| server.address)
+    }
+
     /// Answers that named an address nobody can have.
     pub fn lies(&self) -> u64 {
         self.lies

@@ -288,6 +288,20 @@ impl PathTable {
         }
     }
 
+    /// Whether the path to this peer should get a fresh port.
+    pub fn wants_rotation(&self, address: SocketAddr, now: Instant) -> bool {
+        let at = now.saturating_duration_since(self.zero);
+        self.entry(address).is_some_and(|entry| entry.set.wants_rotation(at))
+    }
+
+    /// Moves a peer to such a path.
+    pub fn rotate_to(&mut self, address: SocketAddr, route: Route, now: Instant) {
+        let at = now.saturating_duration_since(self.zero);
+        if let Some(entry) = index_of(address).and_then(|index| self.entries.get_mut(&index)) {
+            entry.set.rotate_to(at, route);
+        }
+    }
+
     /// The peer behind this address is authenticated.
     pub fn promote(&mut self, address: SocketAddr) {
         if let Some(entry) = index_of(address).and_then(|index| self.entries.get_mut(&index)) {

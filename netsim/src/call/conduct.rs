@@ -453,9 +453,11 @@ impl<'a> Conductor<'a> {
                 });
                 self.say_of(now, index, words);
             }
-            Event::Path { peer, kind, .. } => {
+            Event::Path { peer, kind, reason } => {
                 let Some(&from) = self.peers.get(peer) else { return };
                 self.with_hearing(from, index, |hearing| hearing.path = path_word(*kind));
+                let words = format!("reaches {}: {} ({reason})", self.names[from], path_word(*kind));
+                self.say_of(now, index, words);
             }
             Event::Lost { peer, reason } => {
                 let Some(&from) = self.peers.get(peer) else { return };

@@ -31,6 +31,7 @@ bundled![
     "kill",
     "suspend",
     "nat-home",
+    "carrier-forgets",
     "cgnat-double-nat",
     "stranger",
     "leave",

@@ -31,6 +31,8 @@ pub enum Reason {
     OtherSide,
     /// The other side is reached at another address now.
     AddressChanged,
+    /// A NAT forgets ports though they are in use: a fresh one in good time.
+    FreshPort,
     /// The path changed to did not carry the call: back to the one before.
     DidNotCarry,
 }
@@ -48,6 +50,7 @@ impl Reason {
             Self::LessLoss => "less_loss",
             Self::OtherSide => "other_side",
             Self::AddressChanged => "address_changed",
+            Self::FreshPort => "fresh_port",
             Self::DidNotCarry => "did_not_carry",
         }
     }
@@ -80,6 +83,7 @@ impl fmt::Display for Reason {
             Self::LessLoss => f.write_str("fewer losses than on the former path"),
             Self::OtherSide => f.write_str("the other side's choice"),
             Self::AddressChanged => f.write_str("the other side's address changed"),
+            Self::FreshPort => f.write_str("a fresh port, before the router forgets the old one"),
             Self::DidNotCarry => f.write_str("the new path did not carry the call"),
         }
     }

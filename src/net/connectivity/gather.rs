@@ -109,6 +109,12 @@ impl Local {
     }
 }
 
+/// One more address at which we are seen, the first to be tried.
+pub(super) fn add_reflexive(told: &mut Candidates, seen: SocketAddr) {
+    told.candidates.insert(0, CandidateInfo { kind: 1, address: seen.to_string() });
+    told.candidates.truncate(CANDIDATES_MAX);
+}
+
 /// What a peer told, read: its addresses and its NAT. What cannot be is skipped.
 pub(super) fn read(told: &Candidates) -> (Vec<(CandidateKind, SocketAddr)>, NatReport) {
     let candidate = |info: &CandidateInfo| {

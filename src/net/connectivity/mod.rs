@@ -9,6 +9,7 @@ mod gather;
 mod peer;
 mod punch;
 mod relaying;
+mod rotation;
 mod task;
 
 use super::node::Node;

@@ -1,6 +1,7 @@
 //! One peer: its agent, and what the agent asks for and learns.
 
 use super::gather::{self, Local};
+use super::rotation::Rotation;
 use crate::net::paths::Learnt;
 use crate::net::platform::Platform;
 use crate::net::socket::PathSocket;
@@ -45,6 +46,7 @@ pub(super) struct Peer {
     kept: Vec<Route>,
     spares: Vec<(u16, Arc<dyn Udp>)>,
     spare_reader: Option<AbortHandle>,
+    rotation: Rotation,
 }
 
 /// What a peer's agent needs from around it.
@@ -97,6 +99,7 @@ impl Peer {
             kept: Vec::new(),
             spares: Vec::new(),
             spare_reader: None,
+            rotation: Rotation::default(),
         };
         peer.set_local(local, now);
         Some(peer)
@@ -130,7 +133,7 @@ impl Peer {
 
     /// A STUN message; whether it was this agent's.
     pub(super) fn handle(&mut self, route: Route, message: &[u8], now: Duration) -> bool {
-        self.agent.handle_stun(now, route, message)
+        self.rotation.handle(route, message, now) || self.agent.handle_stun(now, route, message)
     }
 
     /// Our addresses may have changed: what worked has to show that it still does.
@@ -140,7 +143,7 @@ impl Peer {
 
     /// When it wants to be looked after.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.agent.poll_timeout()
+        self.agent.poll_timeout().into_iter().chain(self.rotation.deadline()).min()
     }
 
     /// Sends what the agent wants sent, and tells the table what it learnt.
@@ -148,6 +151,7 @@ impl Peer {
         if self.agent.poll_timeout().is_some_and(|deadline| deadline <= around.now) {
             self.agent.handle_timeout(around.now);
         }
+        self.work_rotation(around);
         while let Some(event) = self.agent.poll_event() {
             self.on_event(event, around);
         }
@@ -172,6 +176,51 @@ impl Peer {
         };
         let kind = self.kind(route);
         around.socket.paths().learn(self.address, route, kind, learnt, Instant::now());
+        if matches!(learnt, Learnt::Valid(_))
+            && kind == Kind::Direct
+            && let Some(closed) = self.rotation.on_valid(route)
+        {
+            around.socket.paths().rotate_to(self.address, route, Instant::now());
+            self.drop_spare(closed, around.socket);
+        }
+    }
+
+    /// What it is told of the ways to us.
+    pub(super) fn message(&self, local: &Local) -> Candidates {
+        let mut message = local.message();
+        if let Some(seen) = self.rotation.seen() {
+            gather::add_reflexive(&mut message, seen);
+        }
+        message
+    }
+
+    /// A fresh port, if the one in use will be forgotten.
+    pub(super) fn rotate(&mut self, servers: Vec<SocketAddr>, around: &mut Around<'_>) {
+        if !self.rotation.may_begin(around.now) {
+            return;
+        }
+        let own = around.platform.addresses();
+        if let Some(number) = self.open_spare(around) {
+            tracing::debug!(number, "a fresh port, before the old one is forgotten");
+            self.rotation.begin(number, servers, own, around.socket.seed(), around.now);
+            self.read_spares(around.socket);
+        }
+    }
+
+    fn work_rotation(&mut self, around: &Around<'_>) {
+        if let Some((number, address)) = self.rotation.work(around.socket, around.now) {
+            let (kind, via) = (CandidateKind::ServerReflexive, Via::Spare(number));
+            self.agent.add_local(around.now, Candidate { kind, address, via });
+        }
+        let given_up = self.rotation.give_up(around.now);
+        self.drop_spare(given_up, around.socket);
+    }
+
+    fn drop_spare(&mut self, number: Option<u16>, socket: &Arc<PathSocket>) {
+        let Some(number) = number else { return };
+        self.spares.retain(|(spare, _)| *spare != number);
+        socket.remove_spare(number);
+        self.read_spares(socket);
     }
 
     fn kind(&self, route: Route) -> Kind {
@@ -204,15 +253,19 @@ impl Peer {
 
     fn open_spares(&mut self, count: u16, around: &mut Around<'_>) {
         for _ in 0..count {
-            let Ok(udp) = around.platform.spare_socket() else { break };
-            let udp: Arc<dyn Udp> = Arc::from(udp);
-            let number = *around.next_spare;
-            *around.next_spare = number.wrapping_add(1);
-            around.socket.add_spare(number, udp.clone());
-            self.spares.push((number, udp));
+            let Some(number) = self.open_spare(around) else { break };
             self.agent.add_spare(around.now, number);
         }
         self.read_spares(around.socket);
+    }
+
+    fn open_spare(&mut self, around: &mut Around<'_>) -> Option<u16> {
+        let udp: Arc<dyn Udp> = Arc::from(around.platform.spare_socket().ok()?);
+        let number = *around.next_spare;
+        *around.next_spare = number.wrapping_add(1);
+        around.socket.add_spare(number, udp.clone());
+        self.spares.push((number, udp));
+        Some(number)
     }
 
     fn drop_spares(&mut self, except: Option<u16>, socket: &Arc<PathSocket>) {

@@ -49,6 +49,8 @@ pub(super) struct Task {
     /// The zero of the agents' clock.
     zero: Instant,
     silent_ticks: BTreeMap<SocketAddr, u32>,
+    /// A NAT of ours gave our socket another port though it was in use.
+    remapped: bool,
 }
 
 impl Task {
@@ -79,6 +81,7 @@ impl Task {
             next_spare: 0,
             zero: Instant::now(),
             silent_ticks: BTreeMap::new(),
+            remapped: false,
         };
         task.look_at_interfaces();
         task.publish();
@@ -166,13 +169,13 @@ impl Task {
 
     /// Tells each peer where we may be reached, when that is not what it knows.
     fn tell_candidates(&mut self) {
-        let message = self.local.message();
         for peer in self.peers.values_mut() {
+            let message = peer.message(&self.local);
             if peer.told.as_ref() != Some(&message) {
                 let notice = Notice::Candidates(peer.address, message.clone());
                 // Without room it is told at the next tick.
                 if self.notices.try_send(notice).is_ok() {
-                    peer.told = Some(message.clone());
+                    peer.told = Some(message);
                 }
             }
         }
@@ -219,21 +222,26 @@ impl Task {
             // What cannot be sent now is repeated.
             let _ = self.socket.send_to(server, &request);
         }
-        let mut found = false;
-        while let Some(event) = discovery.poll_event() {
-            found = true;
+        let found: Vec<Found> = std::iter::from_fn(|| discovery.poll_event()).collect();
+        for event in &found {
             match event {
-                Found::Reflexive { mapped, .. } => {
-                    self.local.reflexive.retain(|known| known.is_ipv4() != mapped.is_ipv4());
-                    self.local.reflexive.push(mapped);
-                }
-                Found::Nat(report) => self.local.nat = report,
+                Found::Reflexive { mapped, .. } => self.on_seen(*mapped),
+                Found::Nat(report) => self.local.nat = *report,
                 Found::ServerFailed { server } => tracing::debug!(%server, "a STUN server does not answer"),
             }
         }
-        if found {
+        if !found.is_empty() {
             self.on_local_changed();
         }
+    }
+
+    /// A server sees us there.
+    fn on_seen(&mut self, mapped: SocketAddr) {
+        let reflexive = &mut self.local.reflexive;
+        let before = reflexive.iter().find(|known| known.is_ipv4() == mapped.is_ipv4());
+        self.remapped |= before.is_some_and(|before| before.ip() == mapped.ip() && *before != mapped);
+        reflexive.retain(|known| known.is_ipv4() != mapped.is_ipv4());
+        reflexive.push(mapped);
     }
 
     fn tick(&mut self) {
@@ -260,7 +268,24 @@ impl Task {
                 discovery.doubt(now);
             }
         }
+        self.rotate();
         self.tell_candidates();
+    }
+
+    /// Ports that our NAT is about to forget are given up for fresh ones.
+    fn rotate(&mut self) {
+        if !self.remapped || self.settings.relay_only {
+            return;
+        }
+        let now = self.now();
+        let wants = |peer: &&mut Peer| self.socket.paths().wants_rotation(peer.address, Instant::now());
+        let mut around =
+            Around { socket: &self.socket, platform: &self.platform, next_spare: &mut self.next_spare, now };
+        for peer in self.peers.values_mut().filter(wants) {
+            let stun = self.discovery.iter().flat_map(Discovery::servers);
+            let servers = stun.chain(self.socket.relays().servers()).collect();
+            peer.rotate(servers, &mut around);
+        }
     }
 
     /// The addresses of this machine changed, or its routes, or a cable was pulled.
@@ -272,6 +297,7 @@ impl Task {
         if before != self.local.hosts {
             // Where servers saw us was another network.
             self.local.reflexive.clear();
+            self.remapped = false;
             if let Some(discovery) = &mut self.discovery {
                 discovery.recheck(self.platform.addresses(), now);
             }
@@ -295,14 +321,14 @@ impl Task {
             let _ = self.notices.try_send(notice);
         }
         let allocations = self.relaying.allocations();
-        for (_, allocation) in &allocations {
-            // A TURN server is a STUN server, too.
-            if let Some(mapped) = allocation.reflexive
-                && !self.local.relay_only
-                && !self.local.reflexive.iter().any(|known| known.is_ipv4() == mapped.is_ipv4())
-            {
-                self.local.reflexive.push(mapped);
-            }
+        // A TURN server is a STUN server, too.
+        let seen = allocations.iter().find_map(|(_, allocation)| allocation.reflexive);
+        let asks = |mapped: &SocketAddr| {
+            let known = self.local.reflexive.iter().any(|known| known.is_ipv4() == mapped.is_ipv4());
+            !known || self.discovery.as_ref().is_none_or(|discovery| discovery.servers().next().is_none())
+        };
+        if let Some(mapped) = seen.filter(|mapped| !self.local.relay_only && asks(mapped)) {
+            self.on_seen(mapped);
         }
         self.local.relayed = allocations;
         self.on_local_changed();

@@ -176,6 +176,12 @@ impl RelayTable {
         }
     }
 
+    /// The servers that are reached by datagrams: they answer STUN as well.
+    pub fn servers(&self) -> Vec<SocketAddr> {
+        let by_datagrams = |slot: &&Slot| matches!(slot.carrier, Carrier::Datagrams);
+        self.slots.values().filter(by_datagrams).map(|slot| slot.server).collect()
+    }
+
     /// What happened to an allocation, and when it wants to be looked after.
     pub(super) fn poll(&mut self, id: RelayId) -> (Option<Event>, Option<Instant>) {
         let zero = self.zero;

@@ -119,7 +119,7 @@ impl Agent {
         {
             return;
         }
-        let opens = local.via == Via::Socket && !is_local(address.ip()) && remote != CandidateKind::Relayed;
+        let opens = !route.is_relayed() && !is_local(address.ip()) && remote != CandidateKind::Relayed;
         let priority = (preference(local.kind) + preference(remote)).into();
         self.pairs.push(Pair::new(route, local.kind, remote, priority, opens, now));
     }

@@ -265,6 +265,20 @@ impl PathSet {
         self.rotation.advice()
     }
 
+    /// Whether the active path has reached that age.
+    pub fn wants_rotation(&self, now: Duration) -> bool {
+        let age = now.saturating_sub(self.active_since);
+        self.kind() == Kind::Direct && self.rotation.advice().is_some_and(|advice| age >= advice)
+    }
+
+    /// Moves to a route that works, from one that is about to end.
+    pub fn rotate_to(&mut self, now: Duration, route: Route) {
+        let Some(index) = self.slots.find(route) else { return };
+        if index != self.active && self.slots.at(index).is_valid() {
+            self.move_to(now, index, Reason::FreshPort, true);
+        }
+    }
+
     /// What has been done since the beginning.
     pub fn counters(&self) -> Counters {
         self.counters

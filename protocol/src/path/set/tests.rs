@@ -233,6 +233,22 @@ fn direct_paths_that_live_a_minute_each_are_advised_to_rotate() {
     }
     let advice = set.rotation_advice().expect("twice about the same life");
     assert!((ms(45_000)..ms(55_000)).contains(&advice), "{advice:?}");
+    // The third life begins at 400 s and is to end before it does.
+    let (mut now, mut wanted) = (ms(400_000), false);
+    while !wanted {
+        now += ms(1000);
+        set.on_valid(now, direct(1), Kind::Direct, ms(40));
+        set.tick(now);
+        wanted = set.wants_rotation(now);
+        assert!(now < ms(480_000), "it is wanted before the path ends");
+    }
+    assert!(set.kind() == Kind::Direct && now - set.active_since >= advice);
+    set.rotate_to(now, direct(2));
+    assert_eq!(set.active(), direct(1), "nobody knows whether that works");
+    set.on_valid(now, direct(2), Kind::Direct, ms(40));
+    set.rotate_to(now, direct(2));
+    assert_eq!(set.outbound(now), (direct(2), Some(direct(1))));
+    assert!(!set.wants_rotation(now));
 }
 
 proptest! {
