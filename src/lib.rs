@@ -5,5 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod doctor;
 pub mod net;
+#[cfg(feature = "relay")]
+pub mod relay;
 pub mod session;
 pub mod voice;

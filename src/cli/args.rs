@@ -5,7 +5,7 @@
 
 use crate::audio::DeviceSpec;
 use clap::{Args, Parser, Subcommand};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub enum Commands {
     Doctor(DoctorArgs),
     /// Make a call between two processes on this machine and report how it went
     Demo(DemoArgs),
+    /// Run a TURN relay on a public machine, for friends behind routers that let nobody in
+    Relay(RelayArgs),
 }
 
 /// `roundtable host`.
@@ -114,6 +116,48 @@ pub struct DemoArgs {
     /// Print nothing but the figures, as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// `roundtable relay`.
+#[derive(Debug, Args)]
+pub struct RelayArgs {
+    /// Something else than running it.
+    #[command(subcommand)]
+    pub command: Option<RelayCommands>,
+    /// Address to listen on, UDP and TCP; [::]:3478 for IPv6 too
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:3478", global = true)]
+    pub listen: SocketAddr,
+    /// Public address of this machine, when it is behind a NAT or has several (once each for IPv4 and IPv6)
+    #[arg(long, value_name = "IP", global = true)]
+    pub external: Vec<IpAddr>,
+    /// Hours until the credentials end
+    #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=8760), global = true)]
+    pub lifetime: u32,
+    /// Whom the credentials are for: what the limits per user go by
+    #[arg(long, value_name = "NAME", default_value = "roundtable", value_parser = relay_user, global = true)]
+    pub name: String,
+    /// Secret that credentials follow from; made if it is not there
+    #[arg(long, value_name = "FILE", global = true)]
+    pub secret_file: Option<PathBuf>,
+    /// One JSON object per line on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Allocations that one user may have at once
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub user_quota: usize,
+    /// Allocations that all users together may have at once
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub total_quota: usize,
+    /// What one user may send through the relay, in kbit/s
+    #[arg(long, value_name = "KBIT", default_value_t = 16_000)]
+    pub user_kbps: u32,
+}
+
+/// What `roundtable relay` does besides relaying.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum RelayCommands {
+    /// Print fresh credentials for a relay with this secret, and end
+    Credentials,
 }
 
 /// Options of `host` and `join`.
@@ -184,6 +228,13 @@ pub struct CallArgs {
     /// Leave after this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = duration, allow_negative_numbers = true)]
     pub duration: Option<Duration>,
+}
+
+/// A part of a TURN user name, which is short (RFC 8489 section 14.3).
+fn relay_user(text: &str) -> Result<String, &'static str> {
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let fits = plain && (1..=64).contains(&text.len());
+    if fits { Ok(text.to_owned()) } else { Err("write up to 64 letters, digits, dots and dashes") }
 }
 
 fn duration(text: &str) -> Result<Duration, &'static str> {

@@ -14,6 +14,7 @@ mod json;
 mod lines;
 mod network;
 mod readership;
+mod relay;
 mod secret;
 mod sound;
 mod target;
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         Commands::Devices(args) => devices::run(&args),
         Commands::Doctor(args) => doctor::run(&args),
         Commands::Demo(args) => demo::run(&args),
+        Commands::Relay(args) => relay::run(&args),
     });
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,
