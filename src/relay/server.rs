@@ -544,3 +544,7 @@ fn allocated(
 fn seconds(lifetime: Duration) -> u32 {
     u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;
