@@ -1,15 +1,314 @@
-//! One suite for every TURN server that calls go through: coturn, and the bundled relay.
+//! One suite for every TURN server that calls go through: coturn, the reference, and the bundled relay.
+//!
+//! The client is the one that calls use, over real sockets. What concerns time without end (an hour of refreshes) is
+//! tested in virtual time beside the relay, in `src/relay`.
 
 #[path = "support/coturn.rs"]
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod coturn;
+#[path = "support/spawn.rs"]
+#[allow(dead_code, reason = "each test file uses its own part")]
+mod spawn;
+#[path = "support/turn_servers.rs"]
+mod turn_servers;
 
-use coturn::Coturn;
+use coturn::{Coturn, free_port};
+use protocol::turn::{Event, Transport, TurnError};
+use roundtable::relay::credentials::Secret;
+use rustls::pki_types::CertificateDer;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use turn_servers::{Member, Relay, Server, Wishes, coturn, over, turn_server};
+
+/// Both servers as they come.
+fn both() -> [Server; 2] {
+    [coturn(Coturn::new()), Server::Relay(Box::new(Relay::start(&[])))]
+}
+
+/// Both, letting each user have one allocation only.
+fn both_with_quota_one() -> [Server; 2] {
+    let relay = Relay::start(&["--user-quota", "1"]);
+    [coturn(Coturn::new().option("--user-quota=1")), Server::Relay(Box::new(relay))]
+}
+
+/// Two members that talk with each other in every way that a client can.
+fn talk(ada: &mut Member, bob: &mut Member) {
+    ada.permit(bob.relayed()).expect("the server relays to itself");
+    bob.permit(ada.relayed()).expect("the server relays to itself");
+    for channels in 0..3 {
+        match channels {
+            0 => {}
+            1 => ada.bind(bob.relayed()),
+            _ => bob.bind(ada.relayed()),
+        }
+        // Lengths that a stream pads, and a full datagram.
+        for length in [1, 2, 3, 4, 1200] {
+            let payload: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            ada.say(bob.relayed(), &payload);
+            assert_eq!(bob.hear(), (ada.relayed(), payload.clone()), "{channels} channels");
+            bob.say(ada.relayed(), &payload);
+            assert_eq!(ada.hear(), (bob.relayed(), payload), "{channels} channels");
+        }
+    }
+}
 
 #[test]
-fn coturn_starts_and_restarts_where_it_was() {
-    let server = Coturn::new().user("ada", "secret").start();
-    let address = server.address();
-    let server = server.restart();
-    assert_eq!(server.address(), address);
+fn two_members_of_one_server_hear_each_other_over_udp_and_tcp() {
+    for server in both() {
+        let udp = server.lets_in();
+        let tcp = over(&udp, Transport::Tcp, None);
+        for (first, second) in [(&udp, &udp), (&udp, &tcp), (&tcp, &tcp)] {
+            let mut ada = Member::allocated(first, Wishes::default());
+            let mut bob = Member::allocated(second, Wishes::default());
+            assert_eq!(ada.client.mapped(), Some(ada.local()));
+            assert_eq!(ada.relayed().ip().to_string(), udp.host);
+            assert_ne!(ada.relayed(), bob.relayed());
+            talk(&mut ada, &mut bob);
+        }
+    }
+}
+
+#[test]
+fn tls_leads_to_coturn_too() {
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+    std::fs::write(&certificate, pem("CERTIFICATE", made.cert.der())).expect("the folder is writable");
+    std::fs::write(&key, pem("PRIVATE KEY", &made.signing_key.serialize_der()))
+        .expect("the folder is writable");
+    let trusted = CertificateDer::from(made.cert.der().to_vec());
+    let port = free_port(Ipv4Addr::LOCALHOST.into());
+    let server = coturn(Coturn::new().tls(&certificate, &key, port));
+    let tls = over(&server.lets_in(), Transport::Tls, Some(port));
+    let mut ada = Member::allocated(&tls, Wishes { trusted: Some(trusted), ..Wishes::default() });
+    let mut bob = Member::allocated(&server.lets_in(), Wishes::default());
+    talk(&mut ada, &mut bob);
+}
+
+fn pem(kind: &str, der: &[u8]) -> String {
+    // Lines of 76 characters.
+    let body = data_encoding::BASE64_MIME.encode(der);
+    format!("-----BEGIN {kind}-----\n{body}\n-----END {kind}-----\n")
+}
+
+#[test]
+fn time_limited_credentials_let_in_until_they_end() {
+    let secret = Secret::new("a secret that both know");
+    let coturn = Coturn::new().secret("a secret that both know").start();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs();
+    for (expires, expected) in [(now + 60, None), (now - 60, Some(TurnError::Unauthorized))] {
+        let credentials = secret.issue("ada", expires);
+        let server = turn_server(coturn.address(), &credentials.username, &credentials.password);
+        let mut member = Member::new(&server, Wishes::default());
+        match expected {
+            None => drop(member.wait_for("an allocation", |event| matches!(event, Event::Allocated { .. }))),
+            Some(error) => assert_eq!(member.failure(), error),
+        }
+    }
+}
+
+#[test]
+fn the_relay_takes_fresh_credentials_and_no_ended_ones() {
+    let relay = Relay::start(&["--name", "ada"]);
+    assert!(relay.server().username.ends_with(":ada"));
+    let fresh = relay.credentials(&["--name", "bob", "--lifetime", "1"]);
+    assert!(fresh.username.ends_with(":bob"), "{}", fresh.username);
+    Member::allocated(&fresh, Wishes::default());
+    // Credentials of another secret are no good, ended ones neither.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs();
+    let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), relay.server().port);
+    let (other, ended) =
+        (Secret::new("another").issue("ada", now + 60), relay.secret().issue("ada", now - 60));
+    for credentials in [other, ended] {
+        let server = turn_server(address, &credentials.username, &credentials.password);
+        assert_eq!(Member::new(&server, Wishes::default()).failure(), TurnError::Unauthorized);
+    }
+}
+
+#[test]
+fn a_wrong_password_is_refused() {
+    for server in both() {
+        let mut wrong = server.lets_in();
+        wrong.password = "wrong".into();
+        assert_eq!(Member::new(&wrong, Wishes::default()).failure(), TurnError::Unauthorized);
+    }
+}
+
+#[test]
+fn nothing_comes_from_whom_one_did_not_permit() {
+    for server in both() {
+        let mut ada = Member::allocated(&server.lets_in(), Wishes::default());
+        let mut bob = Member::allocated(&server.lets_in(), Wishes::default());
+        ada.permit(bob.relayed()).expect("the server relays to itself");
+        ada.say(bob.relayed(), b"hello");
+        assert!(bob.hears_nothing());
+        bob.permit(ada.relayed()).expect("the server relays to itself");
+        ada.say(bob.relayed(), b"hello");
+        assert_eq!(bob.hear().1, b"hello");
+    }
+}
+
+#[test]
+fn a_quota_of_one_refuses_the_second_until_the_first_is_given_back() {
+    for server in both_with_quota_one() {
+        let mut ada = Member::allocated(&server.lets_in(), Wishes::default());
+        let mut bob = Member::new(&server.lets_in(), Wishes::default());
+        assert_eq!(bob.failure(), TurnError::Quota);
+        let now = ada.now();
+        ada.client.close(now);
+        ada.idle(Duration::from_millis(100));
+        // coturn counts an allocation for some moments after it was given back.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let mut again = Member::new(&server.lets_in(), Wishes::default());
+            let told = again
+                .wait_for("answer", |event| matches!(event, Event::Allocated { .. } | Event::Failed { .. }));
+            match told {
+                Event::Allocated { .. } => break,
+                _ => assert!(Instant::now() < deadline, "it is never given back"),
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+#[test]
+fn an_address_that_is_denied_is_forbidden_and_the_own_one_can_be_allowed() {
+    let denied = Coturn::new().option("--denied-peer-ip=127.0.0.0-127.255.255.255");
+    let server = coturn(denied.clone());
+    let mut ada = Member::allocated(&server.lets_in(), Wishes::default());
+    assert_eq!(ada.permit(ada.relayed()), Err(TurnError::Forbidden));
+    let server = coturn(denied.option("--allowed-peer-ip=127.0.0.1"));
+    let mut ada = Member::allocated(&server.lets_in(), Wishes::default());
+    assert_eq!(ada.permit(ada.relayed()), Ok(()));
+    // The relay denies everything but itself.
+    let relay = Relay::start(&[]);
+    let mut ada = Member::allocated(&relay.server(), Wishes::default());
+    assert_eq!(ada.permit("192.0.2.1:1".parse().expect("an address")), Err(TurnError::Forbidden));
+    assert_eq!(ada.permit(ada.relayed()), Ok(()));
+}
+
+#[test]
+fn an_old_nonce_is_answered_and_not_the_end() {
+    let server = coturn(Coturn::new().option("--stale-nonce=1"));
+    let mut ada = Member::allocated(&server.lets_in(), Wishes::default());
+    let mut bob = Member::allocated(&server.lets_in(), Wishes::default());
+    std::thread::sleep(Duration::from_millis(2500));
+    talk(&mut ada, &mut bob);
+}
+
+#[test]
+fn refreshes_keep_what_would_end() {
+    let server = coturn(
+        Coturn::new()
+            .option("--max-allocate-lifetime=6")
+            .option("--permission-lifetime=6")
+            .option("--channel-lifetime=6"),
+    );
+    // A minute passes in a second for the clients: what they refresh every few minutes is refreshed in time.
+    let quick = Wishes { speed: 100, ..Wishes::default() };
+    let mut ada = Member::allocated(&server.lets_in(), quick.clone());
+    let mut bob = Member::allocated(&server.lets_in(), quick);
+    ada.permit(bob.relayed()).expect("the server relays to itself");
+    bob.bind(ada.relayed());
+    let end = Instant::now() + Duration::from_secs(16);
+    while Instant::now() < end {
+        ada.idle(Duration::from_millis(50));
+        bob.idle(Duration::from_millis(50));
+    }
+    ada.say(bob.relayed(), b"still here");
+    assert_eq!(bob.hear().1, b"still here");
+    bob.say(ada.relayed(), b"me too");
+    assert_eq!(ada.hear().1, b"me too");
+}
+
+#[test]
+fn a_dead_server_is_noticed_soon_after_silence() {
+    for mut server in both() {
+        let mut udp = Member::allocated(&server.lets_in(), Wishes::default());
+        let mut tcp = Member::allocated(&over(&server.lets_in(), Transport::Tcp, None), Wishes::default());
+        server.kill();
+        let now = udp.now();
+        udp.client.suspect(now);
+        let since = Instant::now();
+        assert_eq!(udp.failure(), TurnError::Dead);
+        assert!(since.elapsed() < Duration::from_millis(2500), "{:?}", since.elapsed());
+        tcp.idle(Duration::from_millis(100));
+        assert!(tcp.cut_off);
+    }
+}
+
+#[test]
+fn a_server_that_was_restarted_is_used_anew() {
+    for server in both() {
+        let mut ada = Member::allocated(&server.lets_in(), Wishes::default());
+        let server = server.restart();
+        // It answers, but has forgotten everybody; who asks for anything learns that.
+        assert!(ada.permit(ada.relayed()).is_err());
+        let mut again = Member::allocated(&server.lets_in(), Wishes::default());
+        let mut bob = Member::allocated(&server.lets_in(), Wishes::default());
+        talk(&mut again, &mut bob);
+    }
+}
+
+#[test]
+fn with_mobility_a_relayed_address_survives_a_change_of_network() {
+    let server = coturn(Coturn::new().option("--mobility"));
+    let wishes = Wishes { mobility: true, ..Wishes::default() };
+    let mut ada = Member::allocated(&server.lets_in(), wishes.clone());
+    let mut bob = Member::allocated(&server.lets_in(), wishes);
+    talk(&mut ada, &mut bob);
+    let relayed = ada.relayed();
+    ada.move_away();
+    ada.wait_for("move", |event| matches!(event, Event::Moved { .. }));
+    assert_eq!(ada.relayed(), relayed);
+    bob.say(relayed, b"where are you");
+    assert_eq!(ada.hear().1, b"where are you");
+    ada.say(bob.relayed(), b"elsewhere");
+    assert_eq!(bob.hear(), (relayed, b"elsewhere".to_vec()));
+}
+
+#[test]
+fn without_mobility_a_change_of_network_brings_another_relayed_address() {
+    let relay = Server::Relay(Box::new(Relay::start(&[])));
+    for server in [coturn(Coturn::new()), relay] {
+        let mut ada = Member::allocated(&server.lets_in(), Wishes::default());
+        let relayed = ada.relayed();
+        ada.events.clear();
+        ada.move_away();
+        ada.wait_for("allocation", |event| matches!(event, Event::Allocated { .. }));
+        assert_ne!(ada.relayed(), relayed);
+    }
+}
+
+#[test]
+fn nonsense_does_the_relay_no_harm() {
+    let relay = Relay::start(&[]);
+    let udp = relay.server();
+    let mut ada = Member::allocated(&udp, Wishes::default());
+    let mut bob = Member::allocated(&udp, Wishes::default());
+    let mut vandal = Member::new(&udp, Wishes::default());
+    let request = protocol::stun::binding_request(protocol::stun::TransactionId([1; 12]));
+    for at in 0..request.len() {
+        for change in [1, 0x40, 0xff] {
+            let mut changed = request.clone();
+            changed[at] ^= change;
+            vandal.send_raw(&changed);
+            vandal.send_raw(&changed[..at]);
+        }
+    }
+    for nonsense in [&[0xff; 64][..], &[0x40; 3000], &[0, 1, 0xff, 0xfc, 0, 0]] {
+        Member::new(&over(&udp, Transport::Tcp, None), Wishes::default()).send_raw(nonsense);
+    }
+    talk(&mut ada, &mut bob);
+}
+
+#[test]
+fn the_relay_ends_in_good_order_by_signal() {
+    let relay = Relay::start(&[]);
+    let id = relay.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("`kill` is there").success());
+    let (code, last) = relay.end();
+    assert_eq!((code, last["event"].as_str()), (Some(0), Some("bye")));
 }
