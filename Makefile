@@ -9,6 +9,9 @@ CARGO := env cargo
 # The fuzz crate is a workspace of its own, built beside the program's own files.
 FUZZ := --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
 
+# All that is built for tests and lints, the optional parts too.
+ALL := --locked --workspace --features roundtable/relay
+
 VENV := target/speech-venv
 # Tests that score recordings run tests/speech/score.py with this interpreter.
 export SPEECH_PYTHON := $(CURDIR)/$(VENV)/bin/python
@@ -30,7 +33,7 @@ test: ## Install what is missing and run every test
 	@sh scripts/setup.sh test
 	@$(MAKE) --no-print-directory $(VENV)/ready
 	@$(SPEECH_PYTHON) -m unittest discover --start-directory tests/speech
-	@$(CARGO) test --locked --workspace --no-fail-fast
+	@$(CARGO) test $(ALL) --no-fail-fast
 	@$(CARGO) test $(FUZZ)
 	@$(CARGO) check $(FUZZ) --features libfuzzer --bins
 
@@ -42,9 +45,10 @@ $(VENV)/ready: tests/speech/requirements.txt
 .PHONY: lint
 lint: ## Formatting, clippy, documentation, and licences where cargo-deny is installed
 	@$(CARGO) fmt --all --check && $(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
-	@$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	@$(CARGO) clippy $(ALL) --all-targets -- --deny warnings
+	@$(CARGO) clippy --locked -- --deny warnings
 	@$(CARGO) clippy $(FUZZ) --all-targets -- --deny warnings
-	@RUSTDOCFLAGS="--deny warnings --allow rustdoc::private-intra-doc-links" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	@RUSTDOCFLAGS="--deny warnings --allow rustdoc::private-intra-doc-links" $(CARGO) doc $(ALL) --no-deps --document-private-items
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check licenses bans; else \
 	    echo "cargo-deny is not installed: licences are checked by 'make test' (tests/licences.rs) only"; fi
 

@@ -3,6 +3,8 @@
 //! The client is the one that calls use, over real sockets. What concerns time without end (an hour of refreshes) is
 //! tested in virtual time beside the relay, in `src/relay`.
 
+#[path = "support/certificate.rs"]
+mod certificate;
 #[path = "support/coturn.rs"]
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod coturn;
@@ -12,11 +14,11 @@ mod spawn;
 #[path = "support/turn_servers.rs"]
 mod turn_servers;
 
+use certificate::write_certificate;
 use coturn::{Coturn, free_port};
-use protocol::turn::{Event, Transport, TurnError};
+use protocol::turn::{Event, Family, Transport, TurnError, TurnServer};
 use roundtable::relay::credentials::Secret;
-use rustls::pki_types::CertificateDer;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use turn_servers::{Member, Relay, Server, Wishes, coturn, over, turn_server};
@@ -72,12 +74,8 @@ fn two_members_of_one_server_hear_each_other_over_udp_and_tcp() {
 #[test]
 fn tls_leads_to_coturn_too() {
     let folder = tempfile::tempdir().expect("a folder for temporary files");
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
     let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
-    std::fs::write(&certificate, pem("CERTIFICATE", made.cert.der())).expect("the folder is writable");
-    std::fs::write(&key, pem("PRIVATE KEY", &made.signing_key.serialize_der()))
-        .expect("the folder is writable");
-    let trusted = CertificateDer::from(made.cert.der().to_vec());
+    let trusted = write_certificate(Ipv4Addr::LOCALHOST.into(), &certificate, &key).into();
     let port = free_port(Ipv4Addr::LOCALHOST.into());
     let server = coturn(Coturn::new().tls(&certificate, &key, port));
     let tls = over(&server.lets_in(), Transport::Tls, Some(port));
@@ -86,10 +84,36 @@ fn tls_leads_to_coturn_too() {
     talk(&mut ada, &mut bob);
 }
 
-fn pem(kind: &str, der: &[u8]) -> String {
-    // Lines of 76 characters.
-    let body = data_encoding::BASE64_MIME.encode(der);
-    format!("-----BEGIN {kind}-----\n{body}\n-----END {kind}-----\n")
+#[test]
+fn an_address_of_ipv6_is_given_to_those_who_ask_for_one() {
+    let ipv6 = |server: TurnServer| {
+        let wishes = Wishes { family: Some(Family::V6), ..Wishes::default() };
+        let (mut ada, mut bob) =
+            (Member::allocated(&server, wishes.clone()), Member::allocated(&server, wishes));
+        assert!(ada.relayed().is_ipv6() && bob.relayed().is_ipv6());
+        talk(&mut ada, &mut bob);
+    };
+    let localhost = IpAddr::from(Ipv6Addr::LOCALHOST);
+    let server = coturn(Coturn::new().listen(localhost));
+    ipv6(server.lets_in());
+    let relay = Relay::start_at("[::1]:0", &["--external", "::1"]);
+    ipv6(relay.server());
+    // Where there is none, that is said.
+    for server in both() {
+        let wishes = Wishes { family: Some(Family::V6), ..Wishes::default() };
+        assert_eq!(Member::new(&server.lets_in(), wishes).failure(), TurnError::Family);
+    }
+}
+
+#[test]
+fn a_server_that_sends_us_on_says_where_to() {
+    let other = coturn(Coturn::new());
+    let there = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), other.lets_in().port);
+    let server = coturn(Coturn::new().option(&format!("--alternate-server={there}")));
+    let mut ada = Member::new(&server.lets_in(), Wishes::default());
+    let told = ada.wait_for("another server", |event| matches!(event, Event::Redirected { .. }));
+    assert_eq!(told, Event::Redirected { to: there });
+    Member::allocated(&other.lets_in(), Wishes::default());
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! make a relay that looks well and connects nobody.
 
 use super::server::External;
-use crate::net::interfaces::is_local;
+use protocol::local::is_local;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Why the address is not known.

@@ -35,9 +35,14 @@ pub(crate) struct Relay {
 impl Relay {
     /// Starts it on a free port of loopback.
     pub(crate) fn start(options: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", options)
+    }
+
+    /// Starts it there.
+    pub(crate) fn start_at(listen: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder for temporary files");
         let options = options.iter().map(|&option| option.to_owned()).collect();
-        Self::start_in(folder, "127.0.0.1:0", options)
+        Self::start_in(folder, listen, options)
     }
 
     fn start_in(folder: TempDir, listen: &str, options: Vec<String>) -> Self {
@@ -192,6 +197,8 @@ pub(crate) struct Member {
 pub(crate) struct Wishes {
     /// RFC 8016.
     pub(crate) mobility: bool,
+    /// The relayed address's family: IPv4 unless said.
+    pub(crate) family: Option<Family>,
     /// How many times faster its clock goes than the server's; 0 is 1.
     pub(crate) speed: u32,
     /// The certificate that TLS trusts.
@@ -210,7 +217,7 @@ impl Member {
                 Transport::Udp => Framing::Datagram,
                 Transport::Tcp | Transport::Tls => Framing::Stream,
             },
-            family: Family::V4,
+            family: wishes.family.unwrap_or(Family::V4),
             mobility: wishes.mobility,
             lifetime: Duration::from_secs(600),
         };

@@ -1,6 +1,6 @@
 //! coturn on a lab's server: STUN and TURN over UDP and TCP on 3478, over TLS on 443.
 
-use super::namespace::Namespace;
+use super::{certificate::write_certificate, namespace::Namespace};
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpStream},
@@ -18,7 +18,7 @@ impl Coturn {
     pub(super) fn start(namespace: &Namespace, dir: &Path, addresses: [Ipv4Addr; 2]) -> Self {
         let path = |name: &str| dir.join(format!("coturn.{name}")).display().to_string();
         let [first, second] = addresses;
-        write_certificate(first, &path("certificate"), &path("key"));
+        write_certificate(first.into(), path("certificate").as_ref(), path("key").as_ref());
         let config = format!(
             "listening-ip={first}\nlistening-ip={second}\nrelay-ip={first}\nlistening-port=3478\n\
              tls-listening-port=443\ncert={}\npkey={}\nlt-cred-mech\nrealm=roundtable\nuser=ada:secret\n\
@@ -57,23 +57,5 @@ impl Drop for Coturn {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-/// A certificate that nobody vouches for: what is relayed is encrypted between the members anyway.
-fn write_certificate(address: Ipv4Addr, certificate: &str, key: &str) {
-    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
-    let signed = rcgen::CertificateParams::new([address.to_string()]).expect("a name").self_signed(&pair);
-    let signed = signed.expect("a certificate");
-    for (path, what, der) in
-        [(certificate, "CERTIFICATE", signed.der().to_vec()), (key, "PRIVATE KEY", pair.serialize_der())]
-    {
-        let text = data_encoding::BASE64.encode(&der);
-        let lines: String = text
-            .as_bytes()
-            .chunks(64)
-            .fold(String::new(), |all, line| all + str::from_utf8(line).expect("BASE64 is ASCII") + "\n");
-        fs::write(path, format!("-----BEGIN {what}-----\n{lines}-----END {what}-----\n"))
-            .expect("the test's directory is writable");
     }
 }

@@ -12,6 +12,8 @@
 //! passing. Names begin with `rt`, the process's id and `-`; a lab is deleted with its value, and what the lab of
 //! a process that was killed left behind is deleted by the next one. All addresses exist in here only.
 
+#[path = "../certificate.rs"]
+mod certificate;
 mod coturn;
 mod home;
 mod internet;
