@@ -8,6 +8,12 @@ mod certificate;
 #[path = "support/coturn.rs"]
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod coturn;
+#[path = "support/process.rs"]
+#[allow(dead_code, reason = "each test file uses its own part")]
+mod process;
+#[path = "support/sound.rs"]
+#[allow(dead_code, reason = "each test file uses its own part")]
+mod sound;
 #[path = "support/spawn.rs"]
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod spawn;
@@ -16,6 +22,7 @@ mod turn_servers;
 
 use certificate::write_certificate;
 use coturn::{Coturn, free_port};
+use process::{SOON, Seat};
 use protocol::turn::{Event, Family, Transport, TurnError, TurnServer};
 use roundtable::relay::credentials::Secret;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -226,20 +233,20 @@ fn an_old_nonce_is_answered_and_not_the_end() {
 fn refreshes_keep_what_would_end() {
     let server = coturn(
         Coturn::new()
-            .option("--max-allocate-lifetime=6")
-            .option("--permission-lifetime=6")
-            .option("--channel-lifetime=6"),
+            .option("--max-allocate-lifetime=8")
+            .option("--permission-lifetime=8")
+            .option("--channel-lifetime=8"),
     );
-    // A minute passes in a second for the clients: what they refresh every few minutes is refreshed in time.
-    let quick = Wishes { speed: 100, ..Wishes::default() };
+    // Forty seconds pass in one for the clients: what they refresh every few minutes is refreshed in time.
+    let quick = Wishes { speed: 40, ..Wishes::default() };
     let mut ada = Member::allocated(&server.lets_in(), quick.clone());
     let mut bob = Member::allocated(&server.lets_in(), quick);
     ada.permit(bob.relayed()).expect("the server relays to itself");
     bob.bind(ada.relayed());
-    let end = Instant::now() + Duration::from_secs(16);
+    let end = Instant::now() + Duration::from_secs(20);
     while Instant::now() < end {
-        ada.idle(Duration::from_millis(50));
-        bob.idle(Duration::from_millis(50));
+        ada.idle(Duration::from_millis(5));
+        bob.idle(Duration::from_millis(5));
     }
     ada.say(bob.relayed(), b"still here");
     assert_eq!(bob.hear().1, b"still here");
@@ -326,6 +333,26 @@ fn nonsense_does_the_relay_no_harm() {
         Member::new(&over(&udp, Transport::Tcp, None), Wishes::default()).send_raw(nonsense);
     }
     talk(&mut ada, &mut bob);
+}
+
+#[test]
+fn a_call_goes_through_the_relay_with_the_line_that_it_printed() {
+    let relay = Relay::start(&[]);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let line = relay.event["turn"].as_str().expect("it printed a server");
+    let seat = |name, hz| Seat::new(dir.path(), name).input(format!("tone:{hz}")).option("--relay-only");
+    let mut ada = seat("Ada", 500).option("--turn").option(line).host();
+    let mut bob = seat("Bob", 800).join(ada.ticket());
+    for member in [&mut ada, &mut bob] {
+        member.wait_for("connected", |said| said["path"] == "relayed", SOON);
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    let now = sound::now_us();
+    for (member, hz) in [(bob, 500.0), (ada, 800.0)] {
+        let heard = member.leave();
+        let level = sound::level(heard.between(now - 1_500_000, now - 500_000), hz);
+        assert!(level > 0.1, "{hz} Hz is heard at {level}");
+    }
 }
 
 #[test]

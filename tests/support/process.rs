@@ -78,6 +78,12 @@ impl Seat {
         self
     }
 
+    /// One more option of the program.
+    pub(crate) fn option(mut self, option: &str) -> Self {
+        self.arguments.push(option.to_owned());
+        self
+    }
+
     /// Enters, or lets enter, by this password.
     pub(crate) fn password(mut self, words: &str) -> Self {
         let path = self.dir.join(format!("{}.psk", self.name));
