@@ -150,7 +150,8 @@ fn a_ticket_whose_expiry_was_forged_is_refused_by_the_host() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (node, stun) = open_node();
-        let (connectivity, notices) = Connectivity::start(&node, stun, Arc::new(System), Settings::default());
+        let (connectivity, notices) =
+            Connectivity::start(&node, stun, Arc::new(System::new()), Settings::default());
         let reachable = connectivity.clone();
         let myself = Myself {
             identity: Arc::new(Identity::from_seed(&[1; 32])),

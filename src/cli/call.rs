@@ -140,7 +140,7 @@ async fn call(
         return Err(Failure::new(Exit::Usage, "usage", message, "name one with --turn"));
     }
     let (node, stun) = open_port(args.listen.or(file.listen))?;
-    let (connectivity, notices) = Connectivity::start(&node, stun, Arc::new(System), settings);
+    let (connectivity, notices) = Connectivity::start(&node, stun, Arc::new(System::new()), settings);
     let reachable = connectivity.clone();
     let myself = Myself {
         identity: store.identity.clone(),

@@ -48,7 +48,7 @@ async fn examine(settings: Settings, ticket: Option<Ticket>) -> Result<Vec<Findi
     let failed = |error: std::io::Error| Failure::new(Exit::Files, "socket", error.to_string(), "");
     let udp = SystemUdp::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).map_err(failed)?;
     let (node, stun) = Node::start(Box::new(udp), None).map_err(failed)?;
-    let (connectivity, _notices) = Connectivity::start(&node, stun, Arc::new(System), settings);
+    let (connectivity, _notices) = Connectivity::start(&node, stun, Arc::new(System::new()), settings);
     let gathered = connectivity.settled().await;
     let mut findings = look::findings(&gathered, asked);
     if let Some(ticket) = ticket {

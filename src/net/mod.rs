@@ -15,6 +15,9 @@ pub mod paths;
 pub mod platform;
 pub mod random;
 pub mod relays;
+pub mod routes;
 pub mod socket;
+#[cfg(all(test, target_os = "linux"))]
+mod testing;
 pub mod tls;
 pub mod udp;

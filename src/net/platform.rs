@@ -1,5 +1,7 @@
 //! What a machine gives the network code beside its main socket, real or simulated.
 
+use super::changes::Watcher;
+use super::interfaces;
 use super::udp::{SystemUdp, Udp};
 use std::fmt::Debug;
 use std::future::Future;
@@ -7,6 +9,7 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Mutex;
 
 /// A stream of bytes both ways.
 pub trait Stream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
@@ -18,7 +21,8 @@ pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A machine.
 pub trait Platform: Debug + Send + Sync + 'static {
-    /// The addresses of its interfaces, loopback and link-local ones included.
+    /// The addresses of its interfaces, those first that others should be told first; loopback and link-local ones
+    /// included.
     fn addresses(&self) -> Vec<IpAddr>;
     /// Resolves when addresses or routes may have changed since the last time it resolved.
     fn changed(&self) -> Later<'_, ()>;
@@ -31,16 +35,31 @@ pub trait Platform: Debug + Send + Sync + 'static {
 }
 
 /// This machine.
-#[derive(Debug, Default)]
-pub struct System;
+#[derive(Debug)]
+pub struct System {
+    watcher: Mutex<Watcher>,
+}
+
+impl System {
+    /// Changes are noticed from now on.
+    pub fn new() -> Self {
+        Self { watcher: Mutex::new(Watcher::new()) }
+    }
+}
+
+impl Default for System {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Platform for System {
     fn addresses(&self) -> Vec<IpAddr> {
-        if_addrs::get_if_addrs().unwrap_or_default().iter().map(if_addrs::Interface::ip).collect()
+        interfaces::of_this_machine()
     }
 
     fn changed(&self) -> Later<'_, ()> {
-        Box::pin(super::changes::changed())
+        Box::pin(async { self.watcher.lock().await.changed().await })
     }
 
     fn spare_socket(&self) -> io::Result<Box<dyn Udp>> {
