@@ -35,6 +35,7 @@ pulseaudio    test    pulseaudio          pulseaudio          pulseaudio       p
 pactl         test    pulseaudio-utils    pulseaudio-utils    libpulse         pulseaudio
 turnserver    test    coturn              coturn              coturn           coturn
 nft           test    nftables            nftables            nftables         -
+miniupnpd     test    miniupnpd-nftables  miniupnpd           miniupnpd        -
 ip            test    iproute2            iproute             iproute2         -
 tmux          test    tmux                tmux                tmux             tmux
 python        test    python3             python3             python           python
@@ -127,10 +128,12 @@ install_packages() {
         pacman) quietly as_root pacman -Sy --noconfirm --needed "$@" ;;
         brew) quietly brew install -q "$@" ;;
     esac || fail "$manager could not install: $* (see above)"
-    # Debian starts a TURN server open to the network when it installs one. The tests start their own.
-    case "$manager $*" in
-        apt-get*coturn*) if [ -d /run/systemd/system ]; then quietly as_root systemctl disable --now coturn || :; fi ;;
-    esac
+    # Debian starts a server that it installs, open to the network. The tests start their own.
+    if [ "$manager" = apt-get ] && [ -d /run/systemd/system ]; then
+        for service in coturn miniupnpd; do
+            case " $* " in *" $service"*) quietly as_root systemctl disable --now "$service" || : ;; esac
+        done
+    fi
 }
 
 ensure_packages() {

@@ -5,17 +5,18 @@ use std::process::Command;
 const INSIDE: &str = "ROUNDTABLE_TEST_NETWORK";
 
 /// True inside a network namespace of the test's own, where only the loopback interface is and it is up. False when the
-/// test, named by its full path, has just run there and passed, or cannot run for lack of rights.
+/// test, named by its full path, has just run there and passed.
 pub(crate) fn in_own_network(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         run("ip link set lo up");
         return true;
     }
     let allowed = Command::new("unshare").args(["--net", "true"]).output();
-    if !allowed.is_ok_and(|output| output.status.success()) {
-        eprintln!("not run: a network namespace takes root's rights");
-        return false;
-    }
+    let allowed = allowed.is_ok_and(|output| output.status.success());
+    assert!(
+        allowed,
+        "a network namespace needs root: run this test with sudo, or in a container that may have them"
+    );
     let itself = std::env::current_exe().expect("the test's own program");
     let output = Command::new("unshare")
         .args(["--net", "--mount", "--"])

@@ -15,6 +15,8 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) struct Local {
     /// Addresses of the interfaces, with our port.
     pub(super) hosts: Vec<SocketAddr>,
+    /// Where the router lets everybody in.
+    pub(super) mapped: Option<SocketAddr>,
     /// Where servers see us.
     pub(super) reflexive: Vec<SocketAddr>,
     /// Where TURN servers relay for us, each with the server as tickets tell it.
@@ -43,7 +45,10 @@ impl Local {
         let mut all = Vec::new();
         if !self.relay_only {
             all.extend(self.hosts.iter().map(on_socket(CandidateKind::Host)));
-            let elsewhere = self.reflexive.iter().filter(|address| !self.hosts.contains(address));
+            // A port mapping's address counts as one that servers see (RFC 8445, section 5.1.1.2).
+            let outside = self.reflexive.iter().filter(|address| Some(**address) != self.mapped);
+            let outside = self.mapped.iter().chain(outside);
+            let elsewhere = outside.filter(|address| !self.hosts.contains(address));
             all.extend(elsewhere.map(on_socket(CandidateKind::ServerReflexive)));
         }
         all.extend(self.relayed.iter().map(|(_, allocation)| Candidate {
@@ -86,7 +91,8 @@ impl Local {
     ///
     /// Where there is a relay to meet on, reflexive addresses are left out. Most NATs let nobody in there who was not
     /// sent to before, and a router that takes a stranger's packet for its own then gives our packets to that stranger
-    /// another port: checks, which are careful about this, would fail for good.
+    /// another port: checks, which are careful about this, would fail for good. Where the router maps a port, everybody
+    /// is let in.
     pub(super) fn reach(&self) -> Reach {
         let mut addresses = Vec::new();
         let relays = self.relayed.iter().filter(|(_, allocation)| !matches!(allocation.meets, Some(Err(_))));
@@ -97,6 +103,7 @@ impl Local {
             let (local, public): (Vec<SocketAddr>, Vec<SocketAddr>) =
                 self.hosts.iter().partition(|address| is_local(address.ip()));
             addresses.extend(public);
+            addresses.extend(self.mapped);
             if relays.is_empty() {
                 addresses.extend(&self.reflexive);
             }
@@ -141,8 +148,9 @@ pub(super) fn read(told: &Candidates) -> (Vec<(CandidateKind, SocketAddr)>, NatR
 
 #[cfg(test)]
 mod tests {
-    use super::{Local, read};
+    use super::{Allocation, Local, read};
     use protocol::ice::{CandidateKind, Mapping, NatReport};
+    use protocol::path::RelayId;
 
     fn gathered() -> Local {
         Local {
@@ -171,8 +179,27 @@ mod tests {
     }
 
     #[test]
+    fn a_mapped_port_is_told_once_and_also_beside_a_relay() {
+        let mut local = Local { mapped: Some("203.0.113.9:40000".parse().unwrap()), ..gathered() };
+        let outside = |local: &Local| {
+            let told =
+                local.candidates().into_iter().filter(|one| one.kind == CandidateKind::ServerReflexive);
+            told.map(|one| one.address.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(outside(&local), ["203.0.113.9:40000"]);
+        local.mapped = Some("203.0.113.9:4700".parse().unwrap());
+        assert_eq!(outside(&local), ["203.0.113.9:4700", "203.0.113.9:40000"]);
+        let relayed = "198.51.100.1:50000".parse().unwrap();
+        let allocation = Allocation { id: RelayId(1), relayed, reflexive: None, meets: None };
+        local.relayed = vec![("turn.example.org".into(), allocation)];
+        let told: Vec<_> = local.reach().addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["[2001:db8::2]:4700", "203.0.113.9:4700", "192.168.1.2:4700"]);
+    }
+
+    #[test]
     fn relay_only_tells_nothing_of_where_we_are() {
-        let local = Local { relay_only: true, ..gathered() };
+        let mapped = Some("203.0.113.9:4700".parse().unwrap());
+        let local = Local { relay_only: true, mapped, ..gathered() };
         assert!(local.reach().is_empty());
         let message = local.message();
         assert!(message.candidates.is_empty() && message.newest.is_none() && message.mapping == 0);

@@ -14,9 +14,11 @@ mod task;
 
 use super::node::Node;
 use super::platform::Platform;
+use super::port_mapping::State;
 use super::socket::StunDatagram;
 use protocol::control::Candidates;
 use protocol::ice::NatReport;
+use protocol::local::is_local;
 use protocol::path::{Kind, Route};
 use protocol::reach::{Reach, RelayedReach};
 use protocol::turn::{TurnError, TurnServer};
@@ -38,6 +40,13 @@ const STUN_PATIENCE: Duration = Duration::from_millis(800);
 /// How long it waits when there are TURN servers, without which it may be worth nothing.
 const TURN_PATIENCE: Duration = Duration::from_secs(4);
 
+/// How much longer it waits for the router when nobody outside could come by it otherwise. A router answers within
+/// a few milliseconds, and no start should feel delayed.
+const MAPPING_PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long leaving may be held up by a router that does not answer.
+const CLOSE_PATIENCE: Duration = Duration::from_millis(1200);
+
 /// What is to be used to find paths.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -51,6 +60,8 @@ pub struct Settings {
     pub no_lan: bool,
     /// No port is searched by trying many.
     pub no_birthday: bool,
+    /// The router is asked to let others in.
+    pub port_mapping: bool,
 }
 
 /// What is known of the ways to us.
@@ -64,10 +75,24 @@ pub struct Gathered {
     pub hosts: Vec<SocketAddr>,
     /// Where STUN servers see us.
     pub reflexive: Vec<SocketAddr>,
+    /// What the router said when it was asked for a port; nothing when it is not.
+    pub mapping: Option<State>,
     /// How our NAT behaves, as far as it is known.
     pub nat: NatReport,
     /// Our own TURN servers, as `host:port`: where each relays for us, or why it does not; nothing while it is asked.
     pub relays: Vec<(String, Option<Result<SocketAddr, TurnError>>)>,
+}
+
+impl Gathered {
+    /// Whether somebody outside of our network knows a way in from a ticket.
+    fn can_be_reached(&self) -> bool {
+        let Reach { addresses, relays } = &self.reach;
+        !relays.is_empty() || addresses.iter().any(|address| !is_local(address.ip()))
+    }
+
+    fn is_router_silent(&self) -> bool {
+        self.mapping == Some(State::Asking)
+    }
 }
 
 /// Something the session has to know or to pass on.
@@ -109,6 +134,7 @@ enum Request {
     Remote(SocketAddr, Candidates),
     RelayRoute(RelayedReach, oneshot::Sender<Result<Route, TurnError>>),
     Punch(Reach, Duration),
+    Close(oneshot::Sender<()>),
 }
 
 /// The handle.
@@ -156,6 +182,8 @@ impl Connectivity {
         let mut gathered = self.gathered.clone();
         let settled = gathered.wait_for(|gathered| gathered.settled);
         let _ = tokio::time::timeout(self.patience, settled).await;
+        let decided = gathered.wait_for(|gathered| gathered.can_be_reached() || !gathered.is_router_silent());
+        let _ = tokio::time::timeout(MAPPING_PATIENCE, decided).await;
         self.gathered.borrow().clone()
     }
 
@@ -189,6 +217,13 @@ impl Connectivity {
     /// Opens our NATs and relays for whoever is about to come from there.
     pub fn punch(&self, reach: Reach, how_long: Duration) {
         self.request(Request::Punch(reach, how_long));
+    }
+
+    /// Gives back what was borrowed: the router's port. Paths are not looked after any more.
+    pub async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        self.request(Request::Close(reply));
+        let _ = tokio::time::timeout(CLOSE_PATIENCE, closed).await;
     }
 
     fn request(&self, request: Request) {

@@ -6,6 +6,7 @@ use super::punch::Puncher;
 use super::relaying::Relaying;
 use super::{Attach, Gathered, Notice, Request, Settings};
 use crate::net::platform::Platform;
+use crate::net::port_mapping::{PortMapping, State};
 use crate::net::socket::{PathSocket, StunDatagram};
 use protocol::ice::username_of;
 use protocol::path::Via;
@@ -13,6 +14,7 @@ use protocol::reach::Reach;
 use protocol::reflexive::{Discovery, Event as Found};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -43,6 +45,7 @@ pub(super) struct Task {
     /// The STUN servers' names are being looked up.
     resolving: bool,
     relaying: Relaying,
+    mapping: Option<PortMapping>,
     puncher: Puncher,
     peers: BTreeMap<SocketAddr, Peer>,
     next_spare: u16,
@@ -66,6 +69,9 @@ impl Task {
             socket.hide();
         }
         let relaying = Relaying::new(socket.clone(), platform.clone(), &settings.turn);
+        let port = socket.real_addr().ok().and_then(|address| NonZeroU16::new(address.port()));
+        let mapped = settings.port_mapping && !settings.relay_only;
+        let mapping = port.filter(|_| mapped).map(PortMapping::start);
         let mut task = Self {
             socket,
             platform,
@@ -76,6 +82,7 @@ impl Task {
             discovery: None,
             resolving: true,
             relaying,
+            mapping,
             puncher: Puncher::default(),
             peers: BTreeMap::new(),
             next_spare: 0,
@@ -99,13 +106,14 @@ impl Task {
         let mut network_changed = platform.changed();
         let changed = self.relaying.changed.clone();
         let mut next_tick = Instant::now() + TICK;
-        loop {
+        let closing = loop {
             let deadline = self.deadline().map_or(next_tick, |deadline| next_tick.min(self.zero + deadline));
             tokio::select! {
                 biased;
                 request = requests.recv() => match request {
+                    Some(Request::Close(reply)) => break Some(reply),
                     Some(request) => self.on_request(request),
-                    None => break,
+                    None => break None,
                 },
                 () = &mut network_changed => {
                     network_changed = platform.changed();
@@ -113,6 +121,11 @@ impl Task {
                 }
                 servers = &mut resolving, if self.resolving => self.start_discovery(servers),
                 Some(message) = stun.recv() => self.on_stun(&message),
+                mapping = mapping_changed(&mut self.mapping) => {
+                    tracing::debug!(?mapping, "the router was asked for a port");
+                    self.local.mapped = mapping.external();
+                    self.on_local_changed();
+                }
                 () = changed.notified() => self.on_relays_changed(),
                 () = tokio::time::sleep_until(deadline) => {}
             }
@@ -122,10 +135,15 @@ impl Task {
                 next_tick = now + TICK;
                 self.tick();
             }
-        }
+        };
         for peer in self.peers.values_mut() {
             peer.end(&self.socket);
         }
+        if let Some(mapping) = self.mapping {
+            mapping.close().await;
+        }
+        // Nobody may be waiting for it any more.
+        closing.map(|closing| closing.send(()));
     }
 
     fn now(&self) -> Duration {
@@ -154,6 +172,8 @@ impl Task {
             }
             Request::RelayRoute(to, reply) => self.relaying.route(to, reply),
             Request::Punch(reach, how_long) => self.punch(&reach, how_long),
+            // Ends the loop.
+            Request::Close(_) => {}
         }
     }
 
@@ -304,6 +324,9 @@ impl Task {
             self.on_local_changed();
         }
         self.socket.relays().network_changed();
+        if let Some(mapping) = &self.mapping {
+            mapping.network_changed();
+        }
         for peer in self.peers.values_mut() {
             peer.recheck(now);
         }
@@ -351,6 +374,7 @@ impl Task {
             settled: asked && !self.resolving && self.relaying.settled(),
             hosts: self.local.hosts.clone(),
             reflexive: self.local.reflexive.clone(),
+            mapping: self.mapping.as_ref().map(|mapping| mapping.state.borrow().clone()),
             nat: self.local.nat,
             relays: self.relaying.states(),
         };
@@ -375,6 +399,14 @@ impl Task {
         if !self.settings.relay_only {
             self.puncher.punch(&self.socket, reach.addresses.clone(), how_long);
         }
+    }
+}
+
+/// Never, where no port is mapped.
+async fn mapping_changed(mapping: &mut Option<PortMapping>) -> State {
+    match mapping {
+        Some(mapping) => mapping.changed().await,
+        None => std::future::pending().await,
     }
 }
 
