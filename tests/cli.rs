@@ -80,6 +80,7 @@ fn help_says_what_can_be_done() {
         ("help_host", vec!["host", "--help"]),
         ("help_join", vec!["join", "--help"]),
         ("help_devices", vec!["devices", "--help"]),
+        ("help_doctor", vec!["doctor", "--help"]),
         ("help_demo", vec!["demo", "--help"]),
     ] {
         insta::assert_snapshot!(name, said(home.path(), &words, ""));
@@ -94,7 +95,7 @@ fn wrong_options_say_what_is_wrong() {
         &[
             &["host", "--bogus"],
             &["dance"],
-            &["join"],
+            &["join", "--no-lan"],
             &["host", "--listen", "4700"],
             &["host", "--duration", "-1"],
             &["host", "--input", "tone:x"],

@@ -30,6 +30,7 @@ Examples:
   roundtable join rt1...                     enter it
   roundtable host --psk                      let friends in by a password too
   roundtable join 203.0.113.5:4700 --psk     enter by address and password
+  roundtable join                            list the calls on this local network
   roundtable doctor                          what this network allows
   roundtable devices                         which microphones and speakers there are
   roundtable demo                            hear a call between two processes on this machine";
@@ -65,9 +66,10 @@ pub struct HostArgs {
 /// `roundtable join`.
 #[derive(Debug, Args)]
 pub struct JoinArgs {
-    /// A ticket (rt1...), or HOST[:PORT] together with a password
-    #[arg(value_name = "TICKET|ADDR")]
-    pub target: String,
+    /// A ticket (rt1...); with a password HOST[:PORT], or a host's name on this network; without it, the calls on
+    /// this network are listed
+    #[arg(value_name = "TICKET|ADDR|NAME")]
+    pub target: Option<String>,
     /// If nobody answers, print a code that the host enters with `reply`, and go on trying for 3 minutes
     #[arg(long)]
     pub reply: bool,
@@ -93,6 +95,16 @@ pub struct DoctorArgs {
     /// STUN server for finding the public address (repeatable)
     #[arg(long, value_name = "HOST:PORT")]
     pub stun: Vec<String>,
+    /// Ask no STUN server, and no time server
+    #[arg(long, conflicts_with = "stun")]
+    pub no_stun: bool,
+    /// Do not ask the router for a port mapping
+    #[arg(long)]
+    pub no_port_mapping: bool,
+    /// Also find out how long the router keeps an unused mapping, by waiting up to SECONDS
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "180",
+        value_parser = clap::value_parser!(u64).range(5..=900))]
+    pub lifetime: Option<u64>,
     /// TURN server to be tested: turn:USER:PASS@HOST:PORT[?transport=udp|tcp|tls] (repeatable)
     #[arg(long, value_name = "URL")]
     pub turn: Vec<String>,
@@ -200,7 +212,7 @@ pub struct CallArgs {
     /// Send everything through the relay, so that nobody learns my address
     #[arg(long, help_heading = "Network")]
     pub relay_only: bool,
-    /// Do not offer addresses of the local network
+    /// No addresses of the local network; do not show the call there
     #[arg(long, help_heading = "Network")]
     pub no_lan: bool,
     /// Do not search for a way through strict NATs by trying many ports

@@ -8,10 +8,11 @@ use super::lines::LineView;
 use super::readership;
 use super::secret::{self, Typed};
 use super::sound::{open_sound, start_log, start_recorder, start_voice};
-use super::{network, target};
-use crate::config::{self, ConfigError};
-use crate::net::connectivity::Connectivity;
+use super::{nearby, network, target};
+use crate::config::{self, ConfigError, ConfigFile};
+use crate::net::connectivity::{Connectivity, Notice};
 use crate::net::handshake::Myself;
+use crate::net::lan::{self, Announcement};
 use crate::net::node::Node;
 use crate::net::platform::System;
 use crate::net::socket::StunDatagram;
@@ -51,11 +52,19 @@ pub(super) fn host(args: HostArgs) -> Result<(), Failure> {
 
 pub(super) fn join(args: JoinArgs) -> Result<(), Failure> {
     let way = || {
-        let password = if target::is_ticket(&args.target) { None } else { secret::password(&args.call)? };
-        Ok(Way::Enter { key: target::key(&args.target, password)?, reply: args.reply })
+        let Some(target) = &args.target else {
+            return Ok(nearby::choose(&args.call)?.map(|key| Way::Enter { key, reply: args.reply }));
+        };
+        let password = if target::is_ticket(target) { None } else { secret::password(&args.call)? };
+        let key = target::key(target, password, &args.call)?;
+        Ok(Some(Way::Enter { key, reply: args.reply }))
     };
-    let way = way();
-    run(args.call, way)
+    match way() {
+        Ok(Some(way)) => run(args.call, Ok(way)),
+        // The list was what was wanted.
+        Ok(None) => Ok(()),
+        Err(failure) => run(args.call, Err(failure)),
+    }
 }
 
 enum Way<'a> {
@@ -139,6 +148,7 @@ async fn call(
         let message = "--relay-only needs a TURN server to be reached by";
         return Err(Failure::new(Exit::Usage, "usage", message, "name one with --turn"));
     }
+    let is_hidden = settings.relay_only || settings.no_lan;
     let (node, stun) = open_port(args.listen.or(file.listen))?;
     let (connectivity, notices) = Connectivity::start(&node, stun, Arc::new(System::new()), settings);
     let reachable = connectivity.clone();
@@ -148,10 +158,53 @@ async fn call(
         reach: Arc::new(move || reachable.reach()),
     };
     let (frames, _) = broadcast::channel(FRAMES_QUEUE);
-    let surroundings =
-        Surroundings { node, myself: Arc::new(myself), frames: frames.clone(), epoch, connectivity };
+    let surroundings = Surroundings {
+        node,
+        myself: Arc::new(myself),
+        frames: frames.clone(),
+        epoch,
+        connectivity: connectivity.clone(),
+    };
+    let announcement = match &way {
+        Way::Found { password, .. } if !is_hidden => announce(&surroundings, password.is_some()),
+        Way::Found { .. } | Way::Enter { .. } => None,
+    };
+    let ended =
+        converse(&args, &file, way, surroundings, Outlets { events, snapshots, snapshot, notices, unread });
+    let ended = ended.await;
+    drop(announcement);
+    connectivity.close().await;
+    ended
+}
 
-    let sound = open_sound(&args, &file, events.clone())?;
+/// Shows the call on the local network. One that cannot be shown is a call nevertheless.
+fn announce(surroundings: &Surroundings, takes_password: bool) -> Option<Announcement> {
+    let listen = surroundings.node.local_addr().ok().filter(|listen| !listen.ip().is_loopback())?;
+    let (name, id) = (DisplayName::new(&surroundings.myself.name), surroundings.myself.identity.peer_id());
+    let announcement = lan::advertise(&name, &id, takes_password, listen);
+    announcement.inspect_err(|error| tracing::debug!(%error, "the call is not shown on this network")).ok()
+}
+
+/// What a call reports to and hears from.
+struct Outlets {
+    events: mpsc::Sender<Event>,
+    snapshots: watch::Sender<Snapshot>,
+    snapshot: watch::Receiver<Snapshot>,
+    notices: mpsc::Receiver<Notice>,
+    unread: Arc<Notify>,
+}
+
+/// The call itself, from the sound devices to the goodbye.
+async fn converse(
+    args: &CallArgs,
+    file: &ConfigFile,
+    way: Way<'_>,
+    surroundings: Surroundings,
+    outlets: Outlets,
+) -> Result<String, Failure> {
+    let Outlets { events, snapshots, snapshot, notices, unread } = outlets;
+    let (epoch, frames) = (surroundings.epoch, surroundings.frames.clone());
+    let sound = open_sound(args, file, events.clone())?;
     let recorder = args.record.as_deref().map(start_recorder).transpose()?;
     let log = args.rtlog.as_deref().map(start_log).transpose()?;
     let (mut voice, control) = start_voice(sound, recorder, log, epoch, frames)?;

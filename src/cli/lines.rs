@@ -90,7 +90,8 @@ impl LineView {
                 let before = self.paths.insert(peer.clone(), kind);
                 (before != Some(kind)).then(|| format!("{}: {kind} ({reason}).", self.name(peer)))
             }
-            Event::Talking { .. } | Event::Group { .. } | Event::Stats(_) => None,
+            // The list of calls is not part of one.
+            Event::Found { .. } | Event::Talking { .. } | Event::Group { .. } | Event::Stats(_) => None,
         }
     }
 

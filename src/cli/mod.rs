@@ -12,6 +12,7 @@ pub mod exit;
 mod input;
 mod json;
 mod lines;
+mod nearby;
 mod network;
 mod readership;
 mod relay;

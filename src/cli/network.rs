@@ -30,13 +30,19 @@ pub(super) fn settings(args: &CallArgs, file: &ConfigFile) -> Result<Settings, F
         relay_only: args.relay_only || file.relay_only,
         no_lan: args.no_lan,
         no_birthday: args.no_port_search,
+        // Nobody is led to a call that hides, or that listens on this machine only.
+        port_mapping: !args.no_port_mapping && !args.relay_only && !file.relay_only && !loopback,
         ..settings
     })
 }
 
 /// What a look at the network uses.
 pub(super) fn doctor_settings(args: &DoctorArgs, file: &ConfigFile) -> Result<Settings, Failure> {
-    servers(&args.stun, &args.turn, file, &STUN_SERVERS)
+    let mut settings = servers(&args.stun, &args.turn, file, &STUN_SERVERS)?;
+    if args.no_stun {
+        settings.stun.clear();
+    }
+    Ok(settings)
 }
 
 /// The servers named on the command line, else those of the file, else the usual ones.

@@ -35,14 +35,22 @@ pub(super) fn password(args: &CallArgs) -> Result<Option<Typed>, Failure> {
         (None, None) => std::env::var(ENVIRONMENT).ok().filter(|words| !words.trim().is_empty()),
     };
     match text.map(Zeroizing::new) {
-        Some(text) if text.trim().is_empty() => Err(Failure::new(
-            Exit::Usage,
-            "usage",
-            "the password is empty",
-            "use a few words that others do not guess",
-        )),
+        Some(text) if text.trim().is_empty() => Err(empty()),
         other => Ok(other.map(Arc::new)),
     }
+}
+
+/// The password, typed on the terminal.
+pub(super) fn ask_for_it() -> Result<Typed, Failure> {
+    match Zeroizing::new(ask()?) {
+        text if text.trim().is_empty() => Err(empty()),
+        text => Ok(Arc::new(text)),
+    }
+}
+
+fn empty() -> Failure {
+    let hint = "use a few words that others do not guess";
+    Failure::new(Exit::Usage, "usage", "the password is empty", hint)
 }
 
 fn ask() -> Result<String, Failure> {

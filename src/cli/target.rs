@@ -1,6 +1,8 @@
-//! What `join` is given: a ticket, or an address with a password.
+//! What `join` is given: a ticket, or with a password an address or the name of a host on this network.
 
+use super::args::CallArgs;
 use super::exit::{Exit, Failure};
+use super::nearby;
 use super::secret::Typed;
 use crate::session::entering::Key;
 use protocol::invite::Ticket;
@@ -9,11 +11,16 @@ use std::net::{SocketAddr, ToSocketAddrs};
 const PORT_DEFAULT: u16 = 4700;
 
 /// The key that `target` and a password make.
-pub(super) fn key(target: &str, password: Option<Typed>) -> Result<Key, Failure> {
+pub(super) fn key(target: &str, password: Option<Typed>, call: &CallArgs) -> Result<Key, Failure> {
     if is_ticket(target) {
         return Ok(Key::Ticket(Box::new(target.parse::<Ticket>()?)));
     }
-    let addresses = resolve(target)?;
+    // Whoever has no password is not made to wait for an answer from the network.
+    let found = if password.is_some() && may_be_name(target) { nearby::by_name(target, call)? } else { None };
+    let addresses = match found {
+        Some(found) => found.addresses,
+        None => resolve(target)?,
+    };
     match password {
         Some(password) => Ok(Key::Password { addresses, password }),
         None => Err(Failure::new(
@@ -33,6 +40,11 @@ pub(super) fn is_ticket(target: &str) -> bool {
     begins && !text.contains([':', '.'])
 }
 
+/// Whether a text can be what a host on this network calls itself: what has a dot or a colon is an address.
+fn may_be_name(target: &str) -> bool {
+    !target.contains(['.', ':']) && target != "localhost"
+}
+
 fn resolve(target: &str) -> Result<Vec<SocketAddr>, Failure> {
     if let Ok(address) = target.parse::<SocketAddr>() {
         return Ok(vec![address]);
@@ -49,7 +61,7 @@ fn resolve(target: &str) -> Result<Vec<SocketAddr>, Failure> {
             Exit::Usage,
             "no_such_host",
             format!("{target:?} is neither a ticket nor an address that can be found"),
-            "a ticket begins with rt1; an address is HOST:PORT, as in 203.0.113.5:4700",
+            "a ticket begins with rt1; an address is HOST:PORT, as in 203.0.113.5:4700; `roundtable join` lists the calls on this network",
         )),
     }
 }
@@ -57,7 +69,9 @@ fn resolve(target: &str) -> Result<Vec<SocketAddr>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::{is_ticket, key, resolve};
+    use crate::cli::args::{Cli, Commands, JoinArgs};
     use crate::cli::exit::Exit;
+    use clap::Parser;
 
     #[test]
     fn tickets_and_addresses_are_told_apart() {
@@ -70,9 +84,11 @@ mod tests {
 
     #[test]
     fn a_mistyped_ticket_is_wrong_usage() {
-        let failure = key("rt1aaaaaaaaaaaaaaaaaaaaaaaa", None).err().unwrap();
+        let cli = Cli::try_parse_from(["roundtable", "join", "rt1a"]).expect("the options are right");
+        let Commands::Join(JoinArgs { call, .. }) = cli.command else { panic!("it is `join`") };
+        let failure = key("rt1aaaaaaaaaaaaaaaaaaaaaaaa", None, &call).err().unwrap();
         assert_eq!(failure.exit, Exit::Usage);
-        let failure = key("127.0.0.1:4700", None).err().unwrap();
+        let failure = key("127.0.0.1:4700", None, &call).err().unwrap();
         assert!(failure.message.contains("password"));
     }
 }

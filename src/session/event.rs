@@ -19,6 +19,17 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         ticket: Option<String>,
     },
+    /// A call on this network, as its host says; `join` without a target lists them.
+    Found {
+        /// What the host calls itself; made safe to show, possibly empty, and two may have the same.
+        name: String,
+        /// The first characters of its id.
+        id: String,
+        /// Where it listens.
+        addresses: Vec<String>,
+        /// Whether a password lets people in; else it takes a ticket.
+        takes_password: bool,
+    },
     /// A sound device is in use.
     Audio {
         /// `input` or `output`.

@@ -474,6 +474,7 @@ impl<'a> Conductor<'a> {
             }
             Event::Error { message, .. } => self.say_of(now, index, message.clone()),
             Event::Ready { .. }
+            | Event::Found { .. }
             | Event::Audio { .. }
             | Event::Talking { .. }
             | Event::State { .. }
