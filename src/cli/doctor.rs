@@ -4,7 +4,9 @@ use super::args::DoctorArgs;
 use super::exit::{Exit, Failure};
 use super::network;
 use crate::config;
-use crate::doctor::{Finding, Mark, call_is_possible, network as look, ticket as way};
+use crate::doctor::{
+    Finding, Mark, around, call_is_possible, lifetime, network as look, probe, ticket as way,
+};
 use crate::net::connectivity::{Connectivity, Settings};
 use crate::net::node::Node;
 use crate::net::platform::System;
@@ -13,6 +15,7 @@ use crate::session::doors::now_unix;
 use protocol::invite::Ticket;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     let file = config::load(args.config.as_deref())?;
@@ -23,7 +26,11 @@ pub(super) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Bug, "runtime", error.to_string(), ""))?;
-    let findings = runtime.block_on(examine(settings, ticket))?;
+    let longest = args.lifetime.map(Duration::from_secs);
+    if let Some(longest) = longest.filter(|_| !args.json) {
+        eprintln!("roundtable: --lifetime waits; this takes {} s", longest.as_secs() + 2);
+    }
+    let findings = runtime.block_on(examine(settings, ticket, !args.no_port_mapping, longest))?;
     runtime.shutdown_background();
     for finding in &findings {
         if args.json {
@@ -43,14 +50,35 @@ pub(super) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     ))
 }
 
-async fn examine(settings: Settings, ticket: Option<Ticket>) -> Result<Vec<Finding>, Failure> {
-    let asked = settings.stun.len();
+async fn examine(
+    settings: Settings,
+    ticket: Option<Ticket>,
+    router: bool,
+    longest: Option<Duration>,
+) -> Result<Vec<Finding>, Failure> {
+    let (asked, servers) = (settings.stun.len(), settings.stun.clone());
     let failed = |error: std::io::Error| Failure::new(Exit::Files, "socket", error.to_string(), "");
     let udp = SystemUdp::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).map_err(failed)?;
     let (node, stun) = Node::start(Box::new(udp), None).map_err(failed)?;
     let (connectivity, _notices) = Connectivity::start(&node, stun, Arc::new(System::new()), settings);
-    let gathered = connectivity.settled().await;
+    let platform = System::new();
+    // Nobody outside is asked for the time when nobody may be asked for our address.
+    let probing = probe::probe(&servers, &platform, asked > 0, router);
+    let waiting = async {
+        match longest {
+            Some(longest) => {
+                Some(lifetime::finding(lifetime::measure(&servers, &platform, longest).await, longest))
+            }
+            None => None,
+        }
+    };
+    let (mut gathered, probed, lifetime) = tokio::join!(connectivity.settled(), probing, waiting);
+    let probed = probed.map_err(failed)?;
+    // A call does not wait for all servers, so the doctor knows more.
+    gathered.nat.mapping = probed.nat_v4().unwrap_or(gathered.nat.mapping);
     let mut findings = look::findings(&gathered, asked);
+    findings.extend(around::findings(&probed));
+    findings.extend(lifetime);
     if let Some(ticket) = ticket {
         let reach = ticket.reach();
         let mut relays = Vec::new();

@@ -2,10 +2,12 @@
 //!
 //! It looks with the very code that a call uses ([`crate::net::connectivity`]), so what it finds is what a call would
 //! have. [`network`] judges what was gathered, and [`ticket`] how the way to a ticket's host would be; both are pure.
-//!
-//! Not looked at: hairpinning, how long the router keeps a mapping, port mappings, and the clock.
+//! What a call never asks, [`probe`] does, and [`around`] judges it; [`lifetime`] takes its time and is done on request.
 
+pub mod around;
+pub mod lifetime;
 pub mod network;
+pub mod probe;
 pub mod ticket;
 
 use serde::Serialize;

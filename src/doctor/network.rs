@@ -9,7 +9,7 @@ use protocol::local::is_local;
 pub fn findings(gathered: &Gathered, asked: usize) -> Vec<Finding> {
     let mut all = vec![addresses(gathered), udp(gathered, asked)];
     if !gathered.reflexive.is_empty() {
-        all.push(nat(gathered));
+        all.push(nat(gathered.nat.mapping));
     }
     all.extend(gathered.relays.iter().map(|(server, state)| match state {
         Some(Ok(relayed)) => Finding::new(
@@ -82,8 +82,9 @@ fn udp(gathered: &Gathered, asked: usize) -> Finding {
     }
 }
 
-fn nat(gathered: &Gathered) -> Finding {
-    match gathered.nat.mapping {
+/// A NAT's kind, judged.
+pub(super) fn nat(mapping: Mapping) -> Finding {
+    match mapping {
         Mapping::None => Finding::new("nat", Mark::Ok, "none", "others can reach you directly", ""),
         Mapping::EndpointIndependent => Finding::new(
             "nat",

@@ -69,7 +69,7 @@ impl Hearing {
         let ask = match silence {
             silence if silence < SILENCE_IS_DOUBT => false,
             silence if silence < SILENCE_IS_LOSS => true,
-            _ => self.unheard_watches % WATCHES_BETWEEN_QUESTIONS == 0,
+            _ => self.unheard_watches.is_multiple_of(WATCHES_BETWEEN_QUESTIONS),
         };
         if ask {
             link.report(told);

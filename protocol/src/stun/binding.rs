@@ -3,7 +3,7 @@
 use super::{TransactionId, decode, encode, transaction_of};
 use std::net::SocketAddr;
 use stun_rs::MessageClass;
-use stun_rs::attributes::discovery::OtherAddress;
+use stun_rs::attributes::discovery::{OtherAddress, ResponsePort};
 use stun_rs::attributes::stun::{Fingerprint, MappedAddress, XorMappedAddress};
 use stun_rs::methods::BINDING;
 
@@ -22,6 +22,12 @@ pub struct BindingResponse {
 pub fn binding_request(id: TransactionId) -> Vec<u8> {
     let attributes = vec![Fingerprint::default().into()];
     encode(BINDING, MessageClass::Request, id, attributes).expect("a fingerprint can always be written")
+}
+
+/// A Binding request whose answer goes to another of our ports (RESPONSE-PORT of RFC 5780, section 7.5).
+pub fn binding_request_to_port(id: TransactionId, port: u16) -> Vec<u8> {
+    let attributes = vec![ResponsePort::from(port).into(), Fingerprint::default().into()];
+    encode(BINDING, MessageClass::Request, id, attributes).expect("a port and a fingerprint can be written")
 }
 
 /// The answer to one.

@@ -3,7 +3,7 @@
 mod binding;
 mod codec;
 
-pub use binding::{BindingResponse, binding_request, decode_binding_response};
+pub use binding::{BindingResponse, binding_request, binding_request_to_port, decode_binding_response};
 pub(crate) use codec::{decode, encode, error_code, has_integrity};
 
 /// By what a request and its response find each other.

@@ -20,7 +20,7 @@ pub(crate) struct Home {
     /// Where programs run.
     pub(crate) hosts: Vec<Namespace>,
     /// From the LAN outwards.
-    routers: Vec<Namespace>,
+    pub(crate) routers: Vec<Namespace>,
     /// The last byte of the public address.
     last: Mutex<u8>,
 }
