@@ -28,7 +28,7 @@ impl Router {
     }
 
     fn offer(&mut self, options: &str) {
-        let file = format!("/tmp/roundtable-miniupnpd-{}.conf", std::process::id());
+        let file = config_file();
         let config = format!(
             "ext_ifname=wan\nlistening_ip=lan\next_ip=20.0.0.1\nsecure_mode=yes\nport=5000\n\
              uuid=00000000-0000-0000-0000-000000000001\n{options}\n\
@@ -50,8 +50,16 @@ impl Router {
     }
 }
 
+fn config_file() -> String {
+    let name = format!("roundtable-miniupnpd-{}.conf", std::process::id());
+    std::env::temp_dir().join(name).display().to_string()
+}
+
 impl Drop for Router {
     fn drop(&mut self) {
+        for file in [config_file(), config_file() + ".pid"] {
+            let _ = std::fs::remove_file(file);
+        }
         for child in self.daemon.iter_mut().chain([&mut self.holder]) {
             let _ = child.kill();
             let _ = child.wait();

@@ -47,9 +47,8 @@ fn a_stranger_comes_in_by_a_port_mapped_with_upnp_and_the_mapping_goes_with_the_
 
 #[test]
 fn no_port_is_mapped_for_who_does_not_want_it_or_hides() {
-    let lab = Lab::new("nomap", &[Nat::PortRestricted]);
-    let lab = lab.with_coturn(tempfile::tempdir().expect("a folder").keep().as_path());
     let dir = tempfile::tempdir().expect("a folder for temporary files");
+    let lab = Lab::new("nomap", &[Nat::PortRestricted]).with_coturn(dir.path());
     let router = Miniupnpd::start(&lab.homes[0], dir.path(), "enable_natpmp=yes");
     let turn = format!("turn:ada:secret@{}", super::lab::SERVERS[0]);
     for words in [&["host", "--no-stun", "--no-port-mapping"][..], &["host", "--relay-only", "--turn", &turn]]
