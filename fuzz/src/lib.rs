@@ -17,7 +17,7 @@ mod paths;
 mod voice;
 
 pub use handshake::handshake;
-pub use paths::{ice_operations, reply, turn_operations, turn_stream};
+pub use paths::{ice_messages, ice_operations, reply, turn_operations, turn_stream};
 pub use voice::{reception_report, voice_packet, voice_stream};
 
 use data_encoding::BASE32_NOPAD;

@@ -57,6 +57,53 @@ pub fn ice_operations(data: &[u8]) {
     }
 }
 
+/// A true check, changed by the input: pairs of a place and what is added there. Nothing that was changed is answered or
+/// believed.
+pub fn ice_messages(data: &[u8]) {
+    let side = |role, local: &str, remote: &str| {
+        let credentials = |name: &str| Credentials { ufrag: name.repeat(8), pwd: name.repeat(26) };
+        let (local, remote) = (credentials(local), credentials(remote));
+        let config = AgentConfig {
+            role,
+            tie_breaker: 1,
+            local,
+            remote,
+            seed: [2; 32],
+            relay_only: false,
+            birthday: false,
+        };
+        Agent::new(config, Duration::ZERO)
+    };
+    let [here, there] = ["192.0.2.1:1000", "192.0.2.2:2000"].map(|text| text.parse().expect("an address"));
+    let (mut asking, mut asked) = (side(Role::Controlling, "a", "b"), side(Role::Controlled, "b", "a"));
+    let host = |address| Candidate { kind: CandidateKind::Host, address, via: Via::Socket };
+    asking.add_local(Duration::ZERO, host(here));
+    asked.add_local(Duration::ZERO, host(there));
+    asking.add_remote(Duration::ZERO, CandidateKind::ServerReflexive, there);
+    asking.handle_timeout(Duration::ZERO);
+    let Some(check) = asking.poll_transmit() else { panic!("an agent that knows an address checks it") };
+    let mut message = check.bytes.clone();
+    for change in data.chunks_exact(3) {
+        let place = usize::from(u16::from_be_bytes([change[0], change[1]])) % message.len();
+        message[place] = message[place].wrapping_add(change[2]);
+    }
+    if let [.., rest] = data
+        && data.len() % 3 == 1
+    {
+        message.truncate(usize::from(*rest));
+    }
+    let _ = username_of(&message);
+    let _ = decode_binding_response(&message);
+    let changed = message != check.bytes;
+    let taken = asked.handle_stun(Duration::ZERO, Route::direct(here), &message);
+    let answered = asked.poll_transmit().is_some();
+    // The last attribute is a checksum that anybody can make, behind the signature.
+    let behind_the_signature = message.len() == check.bytes.len()
+        && message[..message.len() - 8] == check.bytes[..check.bytes.len() - 8];
+    assert!(!changed || behind_the_signature || !answered, "a changed check was answered (taken: {taken})");
+    assert!(changed || answered, "a true check was not answered");
+}
+
 /// The input is a list of steps for a TURN client: messages, peers, time. Nothing in it is signed, so there is never an
 /// allocation.
 pub fn turn_operations(data: &[u8]) {

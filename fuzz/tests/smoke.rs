@@ -71,6 +71,11 @@ fn no_input_breaks_a_reception_report() {
 }
 
 #[test]
+fn no_changed_check_is_answered() {
+    run(roundtable_fuzz::ice_messages, &[Vec::new(), vec![0, 40, 1], vec![20]], 20_000);
+}
+
+#[test]
 fn no_input_breaks_an_agent_or_has_it_flood() {
     let steps = [0, 192, 0, 2, 1, 203, 0, 113, 7, 40, 0, 0, 4, 0, 0, 0, 7, 200, 0, 0, 5, 203, 0, 113];
     let mut message = vec![3, 60, 0, 9, 0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42];

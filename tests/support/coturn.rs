@@ -252,7 +252,9 @@ impl CoturnServer {
                 let without = |option: &str| self.asked.options.iter().any(|asked| asked == option);
                 (opened("UDP") || without("--no-udp")) && (opened("TCP") || without("--no-tcp"))
             })
-            && self.tls_address().is_none_or(|address| lines_end("TLS/TCP listener opened on", plain(&address)))
+            && self
+                .tls_address()
+                .is_none_or(|address| lines_end("TLS/TCP listener opened on", plain(&address)))
     }
 }
 

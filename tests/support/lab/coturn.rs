@@ -10,19 +10,29 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Where it listens: UDP and TCP, and TLS.
+#[derive(Clone, Copy)]
+pub(super) struct Ports {
+    pub(super) plain: u16,
+    pub(super) tls: u16,
+}
+
 /// A running server. Killed with its value.
 pub(super) struct Coturn(Child);
 
 impl Coturn {
     /// Starts one that relays from the first address, for the user `ada` with the password `secret`.
-    pub(super) fn start(namespace: &Namespace, dir: &Path, addresses: [Ipv4Addr; 2]) -> Self {
-        let path = |name: &str| dir.join(format!("coturn.{name}")).display().to_string();
-        let [first, second] = addresses;
+    pub(super) fn start(namespace: &Namespace, dir: &Path, addresses: &[Ipv4Addr], ports: Ports) -> Self {
+        let path = |name: &str| dir.join(format!("coturn-{}.{name}", ports.plain)).display().to_string();
+        let (first, last) = (addresses[0], addresses[addresses.len() - 1]);
         write_certificate(first.into(), path("certificate").as_ref(), path("key").as_ref());
+        let listening: String = addresses.iter().map(|ip| format!("listening-ip={ip}\n")).collect();
         let config = format!(
-            "listening-ip={first}\nlistening-ip={second}\nrelay-ip={first}\nlistening-port=3478\n\
-             tls-listening-port=443\ncert={}\npkey={}\nlt-cred-mech\nrealm=roundtable\nuser=ada:secret\n\
+            "{listening}relay-ip={first}\nlistening-port={}\ntls-listening-port={}\ncert={}\npkey={}\n\
+             lt-cred-mech\nrealm=roundtable\nuser=ada:secret\n\
              mobility\nno-cli\nno-dtls\nfingerprint\nlog-file={}\nsimple-log\npidfile={}\nuserdb={}\n",
+            ports.plain,
+            ports.tls,
             path("certificate"),
             path("key"),
             path("log"),
@@ -41,10 +51,10 @@ impl Coturn {
         let coturn = Self(child);
         let deadline = Instant::now() + Duration::from_secs(10);
         let answers = |port| {
-            let address = SocketAddr::from((second, port));
+            let address = SocketAddr::from((last, port));
             namespace.inside(|| TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok())
         };
-        while !(answers(3478) && answers(443)) {
+        while !(answers(ports.plain) && answers(ports.tls)) {
             let log = || fs::read_to_string(path("log")).unwrap_or_default();
             assert!(Instant::now() < deadline, "coturn does not listen; it said:\n{}", log());
             thread::sleep(Duration::from_millis(20));

@@ -25,7 +25,7 @@ pub(crate) use home::Home;
 pub(crate) use namespace::Namespace;
 pub(crate) use nat::Nat;
 
-use coturn::Coturn;
+use coturn::{Coturn, Ports};
 use internet::{Internet, Line};
 use std::{net::Ipv4Addr, path::Path, thread, time::Duration};
 
@@ -38,6 +38,7 @@ const HOME_DELAY: Duration = Duration::from_millis(25);
 /// The laboratory.
 pub(crate) struct Lab {
     coturn: Option<Coturn>,
+    second: Option<Coturn>,
     internet: Internet,
     pub(crate) homes: Vec<Home>,
     pub(crate) server: Namespace,
@@ -69,7 +70,7 @@ impl Lab {
         let (server, server_line) = server;
         let (homes, mut lines): (Vec<_>, Vec<_>) = homes.into_iter().unzip();
         lines.push(server_line);
-        Self { coturn: None, internet: Internet::start(lines), homes, server }
+        Self { coturn: None, second: None, internet: Internet::start(lines), homes, server }
     }
 
     /// Starts coturn on the server, on 3478 (UDP and TCP) and 443 (TLS); its files lie in `dir`.
@@ -80,7 +81,13 @@ impl Lab {
 
     /// The same, later.
     pub(crate) fn start_coturn(&mut self, dir: &Path) {
-        self.coturn = Some(Coturn::start(&self.server, dir, SERVERS));
+        self.coturn = Some(Coturn::start(&self.server, dir, &SERVERS, Ports { plain: 3478, tls: 443 }));
+    }
+
+    /// One more, on the second address alone: 3479, and 444 for TLS.
+    pub(crate) fn with_second_coturn(mut self, dir: &Path) -> Self {
+        self.second = Some(Coturn::start(&self.server, dir, &SERVERS[1..], Ports { plain: 3479, tls: 444 }));
+        self
     }
 
     /// The TURN server vanishes.

@@ -153,18 +153,24 @@ impl PathSet {
         .map(|(index, _)| index)
     }
 
+    /// The route that is least likely to fail together with the active one: of another kind, and through other servers.
+    /// A relayed route leads from a relay of ours, to a relay of the peer's, or both.
     pub(super) fn standby_index(&self) -> Option<usize> {
-        let nature = |slot: &Slot| match slot.route.via {
-            Via::Socket | Via::Spare(_) => (slot.kind == Kind::Relayed, None),
-            Via::Relay(relay) => (true, Some(relay)),
+        let active = self.slots.at(self.active);
+        let is_relayed = |slot: &Slot| slot.kind == Kind::Relayed;
+        let relay = |slot: &Slot| match slot.route.via {
+            Via::Relay(relay) => Some(relay),
+            Via::Socket | Via::Spare(_) => None,
         };
-        let own = nature(self.slots.at(self.active));
-        let alike = |slot: &Slot| {
-            let nature = nature(slot);
-            (nature.0 == own.0, nature == own)
+        let in_common = |slot: &Slot| {
+            let ours = relay(slot).is_some() && relay(slot) == relay(active);
+            let theirs = slot.route.to.ip() == active.route.to.ip();
+            (is_relayed(slot) == is_relayed(active), u8::from(ours) + u8::from(theirs))
         };
         let others = self.slots.iter().filter(|(index, slot)| *index != self.active && slot.is_valid());
-        others.min_by_key(|(_, slot)| (slot.has_failed(), alike(slot), rank(slot))).map(|(index, _)| index)
+        others
+            .min_by_key(|(_, slot)| (slot.has_failed(), in_common(slot), rank(slot)))
+            .map(|(index, _)| index)
     }
 }
 

@@ -220,6 +220,26 @@ fn a_relay_is_kept_warm_beside_a_direct_path_and_the_other_way_round() {
 }
 
 #[test]
+fn of_two_relays_the_one_is_kept_warm_beside_the_other() {
+    let through = |relay: Option<u8>, server: u8| Route {
+        via: relay.map_or(Via::Socket, |relay| Via::Relay(RelayId(relay))),
+        to: SocketAddr::from(([192, 0, 2, server], 50_000)),
+    };
+    let mut set = PathSet::new(through(Some(1), 1), Kind::Relayed, ms(0));
+    // Those that share a server with the active one are shorter.
+    for (route, trip) in [
+        (through(Some(1), 1), 30),
+        (through(None, 1), 20),
+        (through(Some(1), 2), 25),
+        (through(Some(2), 1), 25),
+        (through(Some(2), 2), 40),
+    ] {
+        set.on_valid(ms(0), route, Kind::Relayed, ms(trip));
+    }
+    assert_eq!((set.active(), set.standby()), (through(Some(1), 1), Some(through(Some(2), 2))));
+}
+
+#[test]
 fn direct_paths_that_live_a_minute_each_are_advised_to_rotate() {
     let mut set = PathSet::new(relay(), Kind::Relayed, ms(0));
     for life in 0..2 {
