@@ -356,6 +356,22 @@ fn a_call_goes_through_the_relay_with_the_line_that_it_printed() {
 }
 
 #[test]
+fn who_wants_relays_only_answers_nobody_at_its_own_address() {
+    const WORDS: &str = "fifteen quiet llamas";
+    let relay = Relay::start(&[]);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let line = relay.event["turn"].as_str().expect("it printed a server");
+    let host = |name| Seat::new(dir.path(), name).password(WORDS).option("--turn").option(line);
+    let stranger =
+        |name, port| Seat::new(dir.path(), name).password(WORDS).join(&format!("127.0.0.1:{port}"));
+    let mut open = host("Open").host();
+    stranger("Ann", open.port()).wait_for("connected", |_| true, SOON);
+    let mut hidden = host("Hidden").option("--relay-only").host();
+    let mut lost = stranger("Bob", hidden.port());
+    lost.wait_for("error", |said| said["code"] == "unreachable", SOON + SOON);
+}
+
+#[test]
 fn the_relay_ends_in_good_order_by_signal() {
     let relay = Relay::start(&[]);
     let id = relay.id().to_string();
