@@ -103,6 +103,25 @@ fn two_agents_find_each_other_and_agree_on_the_route() {
 }
 
 #[test]
+fn of_addresses_of_one_kind_those_of_ipv6_are_checked_first() {
+    let mut agent = agent(Role::Controlling, 'a', 'b', 1);
+    for local in ["192.0.2.1:1000", "[2001:db8::1]:1000"] {
+        agent.add_local(Duration::ZERO, host(local));
+    }
+    for remote in ["192.0.2.2:2000", "[2001:db8::2]:2000"] {
+        agent.add_remote(Duration::ZERO, CandidateKind::Host, address(remote));
+    }
+    agent.add_remote(Duration::ZERO, CandidateKind::Relayed, address("[2001:db8::9]:3000"));
+    let mut order = Vec::new();
+    for ms in (0..100).step_by(5) {
+        agent.handle_timeout(Duration::from_millis(ms));
+        order.extend(std::iter::from_fn(|| agent.poll_transmit()).map(|sent| sent.route.to.to_string()));
+    }
+    order.dedup();
+    assert_eq!(order[..3], ["[2001:db8::2]:2000", "192.0.2.2:2000", "[2001:db8::9]:3000"]);
+}
+
+#[test]
 fn half_of_the_packets_are_enough() {
     let (mut a, mut b) = two(Role::Controlling, Role::Controlled);
     let mut count: u64 = 1;

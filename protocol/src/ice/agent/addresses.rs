@@ -3,7 +3,7 @@
 use super::super::filter::is_plausible;
 use super::super::pair::Pair;
 use super::super::{Candidate, CandidateKind};
-use super::{Agent, BEFORE_SEARCH, PAIRS_MAX, preference};
+use super::{Agent, BEFORE_SEARCH, PAIRS_MAX, rank};
 use crate::limits::CANDIDATES_MAX;
 use crate::local::{is_local, is_near};
 use crate::path::{Route, Via};
@@ -120,7 +120,7 @@ impl Agent {
             return;
         }
         let opens = !route.is_relayed() && !is_local(address.ip()) && remote != CandidateKind::Relayed;
-        let priority = (preference(local.kind) + preference(remote)).into();
+        let priority = rank(local.kind, remote, address);
         self.pairs.push(Pair::new(route, local.kind, remote, priority, opens, now));
     }
 }

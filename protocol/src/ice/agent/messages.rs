@@ -4,7 +4,7 @@ use super::super::CandidateKind;
 use super::super::check::{Request, Response};
 use super::super::filter::is_plausible;
 use super::super::pair::Pair;
-use super::{Agent, Event, PACE, Role, SEEN_MAX, Transmit, is_relayed, other, preference};
+use super::{Agent, Event, PACE, Role, SEEN_MAX, Transmit, is_relayed, other, rank};
 use crate::path::{Route, Via};
 use crate::stun::{REQUEST, class_of, transaction_of};
 use std::time::Duration;
@@ -101,7 +101,7 @@ impl Agent {
         let local = self.locals.iter().find(|candidate| candidate.via == route.via);
         let kind = local.map_or(CandidateKind::PeerReflexive, |candidate| candidate.kind);
         let remote = CandidateKind::PeerReflexive;
-        let priority = (preference(kind) + preference(remote)).into();
+        let priority = rank(kind, remote, route.to);
         self.pairs.push(Pair::new(route, kind, remote, priority, false, now));
         true
     }

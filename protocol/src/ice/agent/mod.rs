@@ -366,6 +366,11 @@ fn other(role: Role) -> Role {
     }
 }
 
+/// In which order pairs are checked: by their types, and of those alike IPv6 first (RFC 8421, section 4).
+fn rank(local: CandidateKind, remote: CandidateKind, address: SocketAddr) -> u64 {
+    u64::from(preference(local) + preference(remote)) * 2 + u64::from(address.is_ipv6())
+}
+
 /// Type preferences (RFC 8445, section 5.1.2.2).
 fn preference(kind: CandidateKind) -> u32 {
     match kind {
