@@ -45,7 +45,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     Err(Failure::new(
         Exit::Unreachable,
         "unreachable",
-        "no call is possible from this network",
+        "no call beyond the local network is possible from here",
         "do what the lines marked fail say",
     ))
 }

@@ -65,7 +65,7 @@ impl Session {
             Err(error) => self.emit(Event::Error {
                 code: "bad_reply",
                 message: format!("this reply code cannot be used: {error}"),
-                hint: "ask for it again; it begins with rr1".into(),
+                hint: "ask for it again".into(),
             }),
         }
     }
