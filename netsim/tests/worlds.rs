@@ -1,7 +1,9 @@
 //! Packets find their way through networks, routers and lines, or are dropped for a reason that is counted.
 
 use netsim::link::LinkConfig;
-use netsim::world::{HostId, INTERNET, NetworkId, STUN_PORT, Service, SharedWorld, SimUdp, World};
+use netsim::world::{
+    HostId, INTERNET, NetworkId, STUN_PORT, Service, SharedWorld, SimUdp, TTL_DEFAULT, World,
+};
 use roundtable::net::udp::Udp;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -204,6 +206,66 @@ fn a_program_that_does_not_read_loses_what_exceeds_its_socket() {
     let taken = std::iter::from_fn(|| receive(&to)).count() as u64;
     assert_eq!(taken, 1024 * 1024 / 1200);
     assert_eq!(taken + dropped(&world, "receive buffer full"), 1000);
+}
+
+/// Whether a packet from `a` to `b` opens the way back for `b`, and whether it arrives itself.
+fn opens_the_way_back(world: &SharedWorld, a: &SimUdp, b: (&SimUdp, SocketAddr), hops: u8) -> (bool, bool) {
+    a.try_send_near(b.1, b"knock", hops).expect("it leaves");
+    pass(world, Duration::from_secs(1));
+    let arrived = receive(b.0).is_some();
+    // Ports are preserved, and every router has one address: the way back can be known.
+    let router = SocketAddr::from(([198, 18, 0, 2], 4700));
+    b.0.try_send(router, b"back").expect("it leaves");
+    pass(world, Duration::from_secs(1));
+    (receive(a).is_some(), arrived)
+}
+
+#[test]
+fn a_packet_that_dies_early_opens_only_the_routers_that_passed_it_on() {
+    let kind = Some("port-restricted");
+    for (nats, hops, opened) in [(1, 1, false), (1, 2, true), (2, 2, false), (2, 3, true)] {
+        let world = world();
+        let mut network = INTERNET;
+        for _ in 0..nats {
+            network = lan(&world, network, kind, false);
+        }
+        let (inside, outside) = (host(&world, network), host(&world, INTERNET));
+        let (a, b) = (socket(&world, inside), socket(&world, outside));
+        let there = address(&world, outside, false);
+        assert_eq!(opens_the_way_back(&world, &a, (&b, there), hops), (opened, false), "{nats}, {hops}");
+        assert_eq!(dropped(&world, "ttl"), 1);
+        assert!(opens_the_way_back(&world, &a, (&b, there), TTL_DEFAULT).1, "the usual one arrives");
+    }
+}
+
+#[test]
+fn a_packet_that_dies_early_does_not_spoil_a_leaky_router() {
+    for (hops, spoilt) in [(2, false), (TTL_DEFAULT, true)] {
+        let world = world();
+        let (one, other) =
+            (lan(&world, INTERNET, Some("leaky"), false), lan(&world, INTERNET, Some("leaky"), false));
+        let (a, b) = (socket(&world, host(&world, one)), socket(&world, host(&world, other)));
+        let outside = |last: u8| SocketAddr::from(([198, 18, 0, last], 4700));
+        a.try_send_near(outside(3), b"early", hops).expect("it leaves");
+        pass(&world, Duration::from_secs(1));
+        for _ in 0..3 {
+            b.try_send(outside(2), b"b").expect("it leaves");
+            a.try_send(outside(3), b"a").expect("it leaves");
+            pass(&world, Duration::from_secs(1));
+        }
+        assert_eq!((receive(&a).is_none(), receive(&b).is_none()), (spoilt, spoilt), "{hops} hops");
+    }
+}
+
+#[test]
+fn on_one_link_a_packet_needs_no_router() {
+    let world = world();
+    let home = lan(&world, INTERNET, Some("port-restricted"), false);
+    let (a, b) = (host(&world, home), host(&world, home));
+    let (from, to) = (socket(&world, a), socket(&world, b));
+    from.try_send_near(address(&world, b, false), b"hi", 1).expect("it leaves");
+    pass(&world, Duration::from_secs(1));
+    assert!(receive(&to).is_some());
 }
 
 #[test]

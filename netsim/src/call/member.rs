@@ -4,7 +4,7 @@ use super::device::{SimMicrophone, SimSpeaker};
 use super::ear::Ear;
 use super::machine::Machine;
 use super::stage::{Said, SharedStage};
-use crate::world::{HostId, Kind, SharedWorld, SimPlatform, SimUdp};
+use crate::world::{HostId, Kind, Names, SharedWorld, SimPlatform, SimUdp};
 use protocol::identity::Identity;
 use protocol::invite::Ticket;
 use protocol::jitter::has_fec;
@@ -133,7 +133,7 @@ impl Program {
         let ended = Arc::<Mutex<Option<String>>>::default();
         let ending = ended.clone();
         let udp = SimUdp::bind(world, host, PORT)?;
-        let platform = Arc::new(SimPlatform::new(world, host));
+        let platform = Arc::new(SimPlatform::new(world, host, Names::new()));
         let identity = Arc::new(Identity::from_seed(&seed));
         let name = DisplayName::new(name).to_string();
         let sent = frames.clone();

@@ -1,6 +1,7 @@
 //! What is to happen, in order of time and then of cause.
 
 use super::packet::Packet;
+use super::streams::StreamId;
 use super::topology::{HostId, NetworkId, RouterId};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -34,6 +35,8 @@ pub(super) enum Place {
 pub(super) enum Event {
     Packet(Place, Packet),
     Alarm(Alarm),
+    /// A connection's timer may be due.
+    Stream(StreamId),
 }
 
 /// The queue.

@@ -13,14 +13,17 @@ mod packet;
 mod platform;
 mod routing;
 mod service;
+mod streams;
+mod tcp;
 pub mod topology;
 mod trace;
 mod udp;
 
 pub use events::Alarm;
-pub use packet::{Packet, TTL_DEFAULT};
-pub use platform::SimPlatform;
+pub use packet::{Header, Packet, TTL_DEFAULT};
+pub use platform::{Names, SimPlatform};
 pub use service::{STUN_PORT, Service};
+pub use tcp::Segment;
 pub use topology::{Family, HostId, INTERNET, LineId, NetworkId, RouterId};
 pub use trace::{Kind, Trace};
 pub use udp::{SharedWorld, SimUdp};
@@ -30,6 +33,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use streams::{Held, StreamId};
 use topology::{Host, Line, Network, Router};
 
 /// What a socket holds for a program that does not read, as the real one asks the system for.
@@ -44,6 +48,7 @@ pub struct World {
     hosts: Vec<Host>,
     routers: Vec<Router>,
     lines: Vec<Line>,
+    streams: BTreeMap<StreamId, Held>,
     walls: Vec<BTreeSet<HostId>>,
     dropped: BTreeMap<&'static str, u64>,
     trace: Trace,
@@ -61,6 +66,7 @@ impl World {
             hosts: Vec::new(),
             routers: Vec::new(),
             lines: Vec::new(),
+            streams: BTreeMap::new(),
             walls: Vec::new(),
             dropped: BTreeMap::new(),
             trace: Trace::default(),
@@ -86,6 +92,7 @@ impl World {
             match event {
                 Event::Packet(place, packet) => self.arrive(place, packet),
                 Event::Alarm(alarm) => alarms.push(alarm),
+                Event::Stream(id) => self.on_stream_alarm(id),
             }
         }
         self.now = now;

@@ -1,7 +1,7 @@
 //! The way of a packet, hop by hop.
 
 use super::events::Place;
-use super::packet::Packet;
+use super::packet::{Header, Packet};
 use super::topology::{HostId, Interface, NetworkId, RouterId};
 use super::{Kind, World};
 use crate::link::{DropReason, Fate};
@@ -36,6 +36,7 @@ impl World {
         let bytes = packet.wire_bytes();
         self.trace.note(Kind::Sent, self.now, u64::from(host.0), bytes as u64);
         self.hosts[host.0 as usize].bytes_up += bytes as u64;
+        self.hosts[host.0 as usize].packets_up += 1;
         let fate = self.lines[line.0 as usize].up.offer(self.now, bytes);
         self.follow(&fate, Place::Network(network), packet);
         Ok(())
@@ -43,7 +44,11 @@ impl World {
 
     /// The address and line a host sends from: those of a network that has the destination, else the first that
     /// leads on with an address of the same family.
-    fn interface_towards(&self, host: HostId, to: IpAddr) -> Option<(IpAddr, NetworkId, super::LineId)> {
+    pub(super) fn interface_towards(
+        &self,
+        host: HostId,
+        to: IpAddr,
+    ) -> Option<(IpAddr, NetworkId, super::LineId)> {
         let interfaces = &self.hosts[host.0 as usize].interfaces;
         let near = interfaces.iter().filter(|i| {
             !matches!(self.owner(i.network, to), Owner::Nobody | Owner::Elsewhere(_) | Owner::Behind(_))
@@ -146,7 +151,7 @@ impl World {
             let Some(nat) = &mut router.nat else {
                 return self.drop_packet(&packet, "no such address");
             };
-            return match nat.hairpin(now, packet.transport, packet.from, packet.to) {
+            return match nat.hairpin(now, packet.transport(), packet.from, packet.to) {
                 Ok((from, to)) => {
                     (packet.from, packet.to) = (from, to);
                     self.later(now, Place::Network(inner), packet);
@@ -155,7 +160,7 @@ impl World {
             };
         }
         if let Some(firewall) = &mut router.firewall
-            && !firewall.outbound(now, packet.transport, packet.from, packet.to)
+            && !firewall.outbound(now, packet.transport(), packet.from, packet.to)
         {
             return self.drop_packet(&packet, "firewall: out");
         }
@@ -163,7 +168,7 @@ impl World {
         if let Some(nat) = &mut router.nat
             && packet.from.is_ipv4()
         {
-            match nat.outbound(now, packet.transport, packet.from, packet.to) {
+            match nat.outbound(now, packet.transport(), packet.from, packet.to) {
                 Ok(from) => packet.from = from,
                 Err(reason) => return self.drop_packet(&packet, nat_word(reason)),
             }
@@ -186,13 +191,13 @@ impl World {
         if let Some(nat) = &mut router.nat
             && packet.to.is_ipv4()
         {
-            match nat.inbound(now, packet.transport, packet.from, packet.to) {
+            match nat.inbound(now, packet.transport(), packet.from, packet.to) {
                 Ok(to) => packet.to = to,
                 Err(reason) => return self.drop_packet(&packet, nat_word(reason)),
             }
         }
         if let Some(firewall) = &mut router.firewall
-            && !firewall.inbound(now, packet.transport, packet.from, packet.to)
+            && !firewall.inbound(now, packet.transport(), packet.from, packet.to)
         {
             return self.drop_packet(&packet, "firewall: in");
         }
@@ -214,14 +219,14 @@ impl World {
         }
         host.bytes_down += bytes;
         self.trace.note(Kind::Delivered, self.now, u64::from(id.0), bytes);
+        if let Header::Tcp(segment) = packet.header {
+            return self.on_segment(id, &packet, &segment);
+        }
+        let host = &mut self.hosts[id.0 as usize];
         if let Some(mut service) = host.service.take() {
-            let answers = service.handle(self.now, id, &packet);
+            let outputs = service.handle(self.now, &packet);
             self.hosts[id.0 as usize].service = Some(service);
-            for answer in answers {
-                // A server always has an interface; what it sends may get lost like anything else.
-                let _ = self.send(id, answer.from.port(), answer);
-            }
-            return;
+            return self.send_outputs(id, outputs);
         }
         match host.sockets.get_mut(&packet.to.port()) {
             None => self.drop_packet(&packet, "port closed"),

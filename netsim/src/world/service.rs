@@ -1,7 +1,6 @@
 //! Servers that answer at once, without a machine of their own: the pure ones of [`crate::servers`] on their sockets.
 
-use super::packet::{Packet, TTL_DEFAULT};
-use super::topology::HostId;
+use super::packet::Packet;
 use crate::nat::Transport;
 use crate::servers::{BadCredentials, Output, StunServer, TurnConfig, TurnServer};
 use std::net::{IpAddr, SocketAddr};
@@ -9,6 +8,8 @@ use std::time::Duration;
 
 /// The registered port of STUN and TURN (RFC 8489, RFC 8656).
 pub const STUN_PORT: u16 = 3478;
+/// Where firewalls let TCP out that block everything else. Only framed TURN is spoken there, as TLS is left out.
+const HTTPS_PORT: u16 = 443;
 /// The second port of RFC 5780.
 const ALTERNATE_PORT: u16 = 3479;
 
@@ -37,44 +38,55 @@ impl Service {
         Self::Stun(servers.collect())
     }
 
-    /// A TURN server that relays from these addresses, unless its settings name others.
+    /// A TURN server that relays from the first of these addresses of each family, unless its settings name others.
     ///
     /// # Errors
     /// When a user's name or password is none.
     pub fn turn(addresses: &[IpAddr], config: &TurnConfig, seed: u64) -> Result<Self, BadCredentials> {
         let mut config = config.clone();
         if config.relay.is_empty() {
-            config.relay = addresses.to_vec();
+            // One of each family, as a server of the usual kind has.
+            let first = |v6: bool| addresses.iter().copied().find(move |address| address.is_ipv6() == v6);
+            config.relay = [false, true].into_iter().filter_map(first).collect();
         }
         Ok(Self::Turn(Box::new(TurnServer::new(&config, seed)?)))
     }
 
-    /// What is sent in answer to a packet.
-    pub(super) fn handle(&mut self, now: Duration, host: HostId, packet: &Packet) -> Vec<Packet> {
-        let datagram = |transport, from, to, bytes| Packet {
-            transport,
-            from,
-            to,
-            ttl: TTL_DEFAULT,
-            bytes,
-            origin: host,
-        };
+    /// Whether it takes TCP connections to a port.
+    pub(super) fn listens(&self, port: u16) -> bool {
+        match self {
+            Self::Stun(_) => false,
+            Self::Turn(_) => [STUN_PORT, HTTPS_PORT].contains(&port),
+        }
+    }
+
+    /// What is sent in answer to a datagram.
+    pub(super) fn handle(&mut self, now: Duration, packet: &Packet) -> Vec<Output> {
+        let Packet { from, to, ref bytes, .. } = *packet;
         match self {
             Self::Stun(servers) => {
-                let answers = servers
-                    .iter()
-                    .filter_map(|server| server.handle(now, packet.to, packet.from, &packet.bytes));
-                answers.map(|(from, to, bytes)| datagram(Transport::Udp, from, to, bytes)).collect()
+                let answers = servers.iter().filter_map(|server| server.handle(now, to, from, bytes));
+                let transport = Transport::Udp;
+                answers.map(|(from, to, bytes)| Output::Send { transport, from, to, bytes }).collect()
             }
-            Self::Turn(server) => {
-                let outputs = if packet.to.port() == STUN_PORT {
-                    server.handle(now, packet.transport, packet.to, packet.from, &packet.bytes)
-                } else {
-                    server.relayed(now, packet.to, packet.from, &packet.bytes)
-                };
-                let send = |Output::Send { transport, from, to, bytes }| datagram(transport, from, to, bytes);
-                outputs.into_iter().map(send).collect()
+            Self::Turn(server) if to.port() == STUN_PORT => {
+                server.handle(now, Transport::Udp, to, from, bytes)
             }
+            Self::Turn(server) => server.relayed(now, to, from, bytes),
+        }
+    }
+
+    /// What is sent in answer to a frame of a stream that leads from a client to one of its addresses.
+    pub(super) fn on_frame(
+        &mut self,
+        now: Duration,
+        on: SocketAddr,
+        from: SocketAddr,
+        frame: &[u8],
+    ) -> Vec<Output> {
+        match self {
+            Self::Stun(_) => Vec::new(),
+            Self::Turn(server) => server.handle(now, Transport::Tcp, on, from, frame),
         }
     }
 

@@ -95,6 +95,11 @@ pub struct Host {
     pub(super) running: bool,
     pub(super) bytes_up: u64,
     pub(super) bytes_down: u64,
+    pub(super) packets_up: u64,
+    /// How often its addresses have changed, and who wants to know.
+    pub(super) moves: u64,
+    pub(super) watchers: Vec<Waker>,
+    pub(super) stream_ports_given: u16,
 }
 
 /// What came for a socket and was not read yet.
@@ -146,6 +151,10 @@ impl World {
             running: true,
             bytes_up: 0,
             bytes_down: 0,
+            packets_up: 0,
+            moves: 0,
+            watchers: Vec::new(),
+            stream_ports_given: 0,
         });
         let host = HostId(self.hosts.len() as u32 - 1);
         self.attach(host, network, line);
@@ -163,20 +172,32 @@ impl World {
     }
 
     /// A host speaks only this family from now on, wherever it goes.
-    pub fn speak_only(&mut self, host: HostId, family: Family) {
-        let host = &mut self.hosts[host.0 as usize];
+    pub fn speak_only(&mut self, id: HostId, family: Family) {
+        let host = &mut self.hosts[id.0 as usize];
         host.family = Some(family);
         for interface in &mut host.interfaces {
             interface.addresses.retain(|address| family.speaks(*address));
         }
+        self.on_moved(id);
     }
 
     /// One more interface of a host, used for what its first one does not reach.
-    pub fn attach(&mut self, host: HostId, network: NetworkId, line: LineId) {
+    pub fn attach(&mut self, id: HostId, network: NetworkId, line: LineId) {
         let mut addresses = self.fresh_addresses(network);
-        let host = &mut self.hosts[host.0 as usize];
+        let host = &mut self.hosts[id.0 as usize];
         addresses.retain(|address| host.family.is_none_or(|family| family.speaks(*address)));
         host.interfaces.push(Interface { network, addresses, line });
+        self.on_moved(id);
+    }
+
+    /// The system tells its programs.
+    fn on_moved(&mut self, id: HostId) {
+        let host = &mut self.hosts[id.0 as usize];
+        host.moves += 1;
+        if !host.watchers.is_empty() {
+            host.watchers.drain(..).for_each(Waker::wake);
+            self.woken.insert(id);
+        }
     }
 
     /// A host leaves all its networks for another one, where it gets another address; its sockets stay.
@@ -236,6 +257,7 @@ impl World {
 
     /// A server starts anew and remembers nothing.
     pub fn reboot_server(&mut self, host: HostId) {
+        self.forget_streams(host);
         if let Some(service) = &mut self.hosts[host.0 as usize].service {
             service.restart();
         }
@@ -256,10 +278,15 @@ impl World {
         self.hosts[host.0 as usize].interfaces.iter().flat_map(|i| i.addresses.iter().copied()).collect()
     }
 
-    /// Bytes a host sent and received, with IP and UDP headers.
+    /// Bytes a host sent and received, with all headers from IP on.
     pub fn traffic(&self, host: HostId) -> (u64, u64) {
         let host = &self.hosts[host.0 as usize];
         (host.bytes_up, host.bytes_down)
+    }
+
+    /// Packets that a host sent.
+    pub fn packets_sent(&self, host: HostId) -> u64 {
+        self.hosts[host.0 as usize].packets_up
     }
 
     /// Breaches of the bounds that every queue and table has, in words.

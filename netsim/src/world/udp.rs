@@ -1,9 +1,8 @@
 //! The socket that the product gets in place of the system's.
 
 use super::World;
-use super::packet::{Packet, TTL_DEFAULT};
+use super::packet::{Header, Packet, TTL_DEFAULT};
 use super::topology::{HostId, Inbox};
-use crate::nat::Transport;
 use roundtable::net::udp::Udp;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -60,7 +59,7 @@ impl Udp for SimUdp {
 
     fn try_send_near(&self, to: SocketAddr, datagram: &[u8], hops: u8) -> io::Result<()> {
         let packet = Packet {
-            transport: Transport::Udp,
+            header: Header::Udp,
             from: SocketAddr::from((Ipv6Addr::UNSPECIFIED, self.port)),
             to,
             ttl: hops,
