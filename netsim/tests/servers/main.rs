@@ -7,6 +7,7 @@ use std::time::Duration;
 
 mod client;
 mod garbage;
+mod over_tcp;
 mod relaying;
 mod requests;
 mod stun;
