@@ -32,6 +32,9 @@ fn is_direct(one: &str, other: &str) -> bool {
         && !(one.starts_with("symmetric") && other.starts_with("symmetric"))
 }
 
+/// When the joiner comes. By then the host has its ticket, also where UDP is blocked.
+const JOINS_S: u32 = 2;
+
 /// Two people, ten seconds together, each in a network of their own, 25 ms from everybody else's lines.
 fn scenario(joiner: &str, host: &str) -> String {
     let lan = |name: &str, nat: &str| match nat {
@@ -41,8 +44,6 @@ fn scenario(joiner: &str, host: &str) -> String {
     };
     let place =
         |name: &str, nat: &str| if nat == "open" { String::new() } else { format!("lan = \"{name}\"\n") };
-    // A host that no server answers by UDP hands out its ticket only when it has waited for them, after more than 4 s.
-    let joins_s = if host == "udp-blocked" { 8 } else { 2 };
     format!(
         "description = \"two networks\"\nduration_s = {}\ndelay_ms = 25\n\
          {}{}\
@@ -50,12 +51,12 @@ fn scenario(joiner: &str, host: &str) -> String {
          [[server]]\nname = \"stun\"\nkind = \"stun\"\n\
          [[member]]\nname = \"Host\"\n{}stun = [\"stun\", \"turn\"]\nturn = [\"turn\"]\n\
          [[member]]\nname = \"Joiner\"\n{}join_at_s = {}\nstun = [\"stun\", \"turn\"]\n",
-        joins_s + 10,
+        JOINS_S + 10,
         lan("there", host),
         lan("here", joiner),
         place("there", host),
         place("here", joiner),
-        joins_s,
+        JOINS_S,
     )
 }
 

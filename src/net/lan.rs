@@ -126,8 +126,13 @@ fn read(service: &ResolvedService) -> Option<Found> {
 /// else: networks without private addresses are rare, and elsewhere they could name any victim.
 fn reachable(ips: Vec<IpAddr>, port: u16) -> Vec<SocketAddr> {
     let link_local = |ip: &IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
-    let possible =
-        |ip: &IpAddr| !ip.is_loopback() && !ip.is_unspecified() && !ip.is_multicast() && !link_local(ip);
+    let possible = |ip: &IpAddr| {
+        !ip.is_loopback()
+            && !ip.is_unspecified()
+            && !ip.is_multicast()
+            && !link_local(ip)
+            && *ip != IpAddr::from(std::net::Ipv4Addr::BROADCAST)
+    };
     let mut ips: Vec<IpAddr> = ips.into_iter().map(|ip| ip.to_canonical()).filter(possible).collect();
     ips.sort_unstable();
     ips.dedup();
@@ -154,7 +159,10 @@ mod tests {
 
     #[test]
     fn an_announcement_cannot_name_a_victim() {
-        assert_eq!(kept(&["127.0.0.1", "::1", "224.0.0.1", "fe80::1", "0.0.0.0"], 4700), [""; 0]);
+        assert_eq!(
+            kept(&["127.0.0.1", "::1", "224.0.0.1", "fe80::1", "0.0.0.0", "255.255.255.255"], 4700),
+            [""; 0]
+        );
         assert_eq!(kept(&["203.0.113.1", "192.168.1.7", "192.168.1.7"], 4700), ["192.168.1.7:4700"]);
         assert_eq!(kept(&["192.168.1.7"], 0), [""; 0]);
         assert_eq!(kept(&["10.0.0.5", "10.0.0.1", "10.0.0.4", "10.0.0.3", "10.0.0.2"], 1).len(), 4);

@@ -41,6 +41,9 @@ const PMP_HEAD_START: Duration = Duration::from_millis(100);
 /// After a failure it is tried again this much later: somebody may have switched it on.
 const RETRY: Duration = Duration::from_secs(300);
 
+/// For a renewal, in which routers are asked two things.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long giving back may hold up whoever waits for it.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -190,6 +193,8 @@ async fn keep(
                 tokio::select! {
                     reason = held.renew_until_lost(port, &look) => {
                         told.send_replace(State::Unavailable(reason));
+                        // Where it is not lost for the router, nobody needs it any more.
+                        let _ = timeout(RELEASE_PATIENCE, held.release()).await;
                         Duration::ZERO
                     }
                     _ = &mut stopped => return held.release().await,
@@ -225,9 +230,9 @@ async fn ask(port: NonZeroU16) -> Result<Held, Unavailable> {
                 None => search.await,
             };
             let Ok(Ok(gateway)) = gateway else { return Err(reason) };
-            ask_upnp(gateway, port).await?
+            ask_upnp_in_time(gateway, port).await?
         }
-        (None, Some(Ok(Ok(gateway)))) => match ask_upnp(gateway, port).await {
+        (None, Some(Ok(Ok(gateway)))) => match ask_upnp_in_time(gateway, port).await {
             Ok(held) => held,
             Err(_) => over_pmp.await?,
         },
@@ -236,7 +241,7 @@ async fn ask(port: NonZeroU16) -> Result<Held, Unavailable> {
     match believe(held.external) {
         Ok(()) => Ok(held),
         Err(reason) => {
-            held.release().await;
+            let _ = timeout(RELEASE_PATIENCE, held.release()).await;
             Err(reason)
         }
     }
@@ -274,6 +279,11 @@ async fn ask_pmp(port: NonZeroU16) -> Result<Held, Unavailable> {
     };
     let external = SocketAddr::new(external, mapping.external_port().get());
     Ok(Held { router: address, local: client.ip(), external, by: By::Pmp(mapping) })
+}
+
+/// A router, or whatever answered the search, may take the connection and say nothing.
+async fn ask_upnp_in_time(gateway: Gateway<Tokio>, port: NonZeroU16) -> Result<Held, Unavailable> {
+    timeout(UPNP_PATIENCE, ask_upnp(gateway, port)).await.unwrap_or(Err(Unavailable::NoAnswer))
 }
 
 async fn ask_upnp(gateway: Gateway<Tokio>, port: NonZeroU16) -> Result<Held, Unavailable> {
@@ -322,8 +332,10 @@ impl Held {
                 () = sleep(granted.min(LIFETIME) / 2) => {}
                 () = look.notified() => {}
             }
-            if let Err(reason) = self.renew(port).await {
-                return Unavailable::Refused(reason);
+            match timeout(RENEWAL_PATIENCE, self.renew(port)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(reason)) => return Unavailable::Refused(reason),
+                Err(_) => return Unavailable::NoAnswer,
             }
         }
     }
@@ -337,7 +349,14 @@ impl Held {
                 mapping.renew().await.map_err(|error| short(&error))?;
                 let external = match mapping.mapping_type() {
                     PortMappingType::Pcp { external_ip, .. } => external_ip.to_canonical(),
-                    PortMappingType::NatPmp => self.external.ip(),
+                    // The provider may have given the router another address.
+                    PortMappingType::NatPmp => match self.router.ip() {
+                        IpAddr::V4(router) => natpmp::external_address(router.into(), Some(PATIENCE))
+                            .await
+                            .map_err(|error| short(&error))?
+                            .into(),
+                        IpAddr::V6(_) => self.external.ip(),
+                    },
                 };
                 let external = SocketAddr::new(external, mapping.external_port().get());
                 if external == self.external { Ok(()) } else { Err(format!("it is {external} now")) }
@@ -346,7 +365,9 @@ impl Held {
                 let (lease, local) = (LIFETIME.as_secs() as u32, SocketAddr::new(self.local, port.get()));
                 let udp = PortMappingProtocol::UDP;
                 let added = gateway.add_port(udp, self.external.port(), local, lease, DESCRIPTION).await;
-                added.map_err(|error| short(&error))
+                added.map_err(|error| short(&error))?;
+                let ip = gateway.get_external_ip().await.map_err(|error| short(&error))?;
+                if ip == self.external.ip() { Ok(()) } else { Err(format!("its address is {ip} now")) }
             }
         }
     }
@@ -363,7 +384,12 @@ impl Held {
 
 /// A failure in one line: what a router says of it may be anything.
 fn short(error: &dyn std::fmt::Display) -> String {
-    error.to_string().chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect()
+    // Characters that reorder a line are no better than those that move the cursor.
+    let visible = |c: &char| {
+        !c.is_control()
+            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    error.to_string().chars().filter(visible).take(REASON_CHARS_MAX).collect()
 }
 
 /// Whether somebody on the internet can send there.

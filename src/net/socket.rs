@@ -60,13 +60,20 @@ const DATAGRAM_BYTES_MAX: usize = 2048;
 struct Inbox {
     /// What came in elsewhere than on the UDP socket.
     datagrams: VecDeque<(Route, Vec<u8>)>,
+    /// The last datagram was one of them: it is the UDP socket's turn, so that neither starves the other.
+    was_first: bool,
     reader: Option<Waker>,
     scratch: Box<[u8; DATAGRAM_BYTES_MAX]>,
 }
 
 impl Default for Inbox {
     fn default() -> Self {
-        Self { datagrams: VecDeque::new(), reader: None, scratch: Box::new([0; DATAGRAM_BYTES_MAX]) }
+        Self {
+            datagrams: VecDeque::new(),
+            was_first: false,
+            reader: None,
+            scratch: Box::new([0; DATAGRAM_BYTES_MAX]),
+        }
     }
 }
 
@@ -204,9 +211,13 @@ impl PathSocket {
             buffer[..length].copy_from_slice(&datagram[..length]);
             length
         };
-        if let Some((route, datagram)) = inbox.datagrams.pop_front() {
+        inbox.was_first = !inbox.was_first;
+        if inbox.was_first
+            && let Some((route, datagram)) = inbox.datagrams.pop_front()
+        {
             return Poll::Ready(Some((fill(&datagram), route)));
         }
+        let inbox = &mut *inbox;
         let (length, from) = match self.udp.poll_recv(cx, &mut inbox.scratch[..]) {
             Poll::Ready(Ok(received)) => received,
             // An ICMP error for an earlier datagram surfaces here; it says nothing about the next one.
@@ -215,6 +226,9 @@ impl PathSocket {
                 return Poll::Ready(None);
             }
             Poll::Pending => {
+                if let Some((route, datagram)) = inbox.datagrams.pop_front() {
+                    return Poll::Ready(Some((fill(&datagram), route)));
+                }
                 inbox.reader = Some(cx.waker().clone());
                 return Poll::Pending;
             }

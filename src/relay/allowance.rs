@@ -38,7 +38,7 @@ impl Allowance {
     }
 
     /// Whether it has forgotten all that was taken.
-    fn is_full(&mut self, now: Duration) -> bool {
+    pub fn is_full(&mut self, now: Duration) -> bool {
         self.fill(now);
         self.left >= self.burst
     }

@@ -109,7 +109,7 @@ pub struct Server {
     nonces: Nonces,
     allocations: Allocations,
     ports: PortAllocator,
-    /// Of users that have allocations.
+    /// Of users that have allocations, or had some a moment ago.
     rates: BTreeMap<String, Allowance>,
     strangers: Strangers,
     indications: u64,
@@ -168,9 +168,6 @@ impl Server {
     pub fn on_closed(&mut self, client: Client) {
         if let Some(allocation) = self.allocations.remove(client) {
             self.ports.deallocate(allocation.relayed.port());
-            if self.allocations.of_user(&allocation.user) == 0 {
-                self.rates.remove(&allocation.user);
-            }
         }
     }
 
@@ -179,6 +176,9 @@ impl Server {
         for client in self.allocations.over(now) {
             self.on_closed(client);
         }
+        // Who comes back at once finds what it had left, and no fresh allowance.
+        let Self { rates, allocations, .. } = self;
+        rates.retain(|user, allowance| allocations.of_user(user) > 0 || !allowance.is_full(now));
     }
 
     /// How many allocations there are.

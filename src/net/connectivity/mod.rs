@@ -90,6 +90,12 @@ impl Gathered {
         !relays.is_empty() || addresses.iter().any(|address| !is_local(address.ip()))
     }
 
+    /// Whether each of our TURN servers has answered, and one of them is a meeting place.
+    fn has_all_relays(&self) -> bool {
+        let answers = || self.relays.iter().map(|(_, state)| state.as_ref());
+        answers().all(|answer| answer.is_some()) && answers().flatten().any(Result::is_ok)
+    }
+
     fn is_router_silent(&self) -> bool {
         self.mapping == Some(State::Asking)
     }
@@ -172,9 +178,15 @@ impl Connectivity {
         self.gathered.borrow().reach.clone()
     }
 
-    /// The same once the servers have answered, or have had their time.
+    /// The same once it is enough for a ticket, or the servers have had their time.
     pub async fn settled_reach(&self) -> Reach {
-        self.settled().await.reach
+        let mut gathered = self.gathered.clone();
+        tokio::select! {
+            biased;
+            settled = self.settled() => settled.reach,
+            // With a relay to meet on, nothing else that is asked for outside gets into tickets.
+            Ok(enough) = gathered.wait_for(Gathered::has_all_relays) => enough.reach.clone(),
+        }
     }
 
     /// Everything that is known, once the servers have answered or have had their time.

@@ -30,6 +30,12 @@ const PASSWORD_BYTES: usize = 16;
 /// The largest STUN message that anybody sends us.
 const STUN_BYTES_MAX: usize = 1500;
 
+/// Relayed addresses of a peer that are known as such.
+const RELAYED_MAX: usize = 64;
+
+/// Datagrams read from a spare socket before others get their turn.
+const SPARE_READS_MAX: usize = 64;
+
 /// A peer whose paths are looked after.
 pub(super) struct Peer {
     /// Its virtual address.
@@ -125,6 +131,10 @@ impl Peer {
         self.agent.set_nat(now, local.nat, nat);
         for (kind, address) in candidates {
             if kind == CandidateKind::Relayed {
+                // Old ones are of no use to whoever tells of ever new ones.
+                if self.relayed.len() >= RELAYED_MAX {
+                    self.relayed.pop_first();
+                }
                 self.relayed.insert(address);
             }
             self.agent.add_remote(now, kind, address);
@@ -139,6 +149,11 @@ impl Peer {
     /// Our addresses may have changed: what worked has to show that it still does.
     pub(super) fn recheck(&mut self, now: Duration) {
         self.agent.recheck(now);
+    }
+
+    /// This machine is in another network.
+    pub(super) fn network_changed(&mut self) {
+        self.rotation.network_changed();
     }
 
     /// When it wants to be looked after.
@@ -178,10 +193,10 @@ impl Peer {
         around.socket.paths().learn(self.address, route, kind, learnt, Instant::now());
         if matches!(learnt, Learnt::Valid(_))
             && kind == Kind::Direct
-            && let Some(closed) = self.rotation.on_valid(route)
+            && let Some(closed) = self.rotation.on_valid(route, around.now)
         {
             around.socket.paths().rotate_to(self.address, route, Instant::now());
-            self.drop_spare(closed, around.socket);
+            self.drop_spare(closed, around);
         }
     }
 
@@ -213,14 +228,15 @@ impl Peer {
             self.agent.add_local(around.now, Candidate { kind, address, via });
         }
         let given_up = self.rotation.give_up(around.now);
-        self.drop_spare(given_up, around.socket);
+        self.drop_spare(given_up, around);
     }
 
-    fn drop_spare(&mut self, number: Option<u16>, socket: &Arc<PathSocket>) {
+    fn drop_spare(&mut self, number: Option<u16>, around: &Around<'_>) {
         let Some(number) = number else { return };
+        self.agent.remove_spare(around.now, number);
         self.spares.retain(|(spare, _)| *spare != number);
-        socket.remove_spare(number);
-        self.read_spares(socket);
+        around.socket.remove_spare(number);
+        self.read_spares(around.socket);
     }
 
     fn kind(&self, route: Route) -> Kind {
@@ -270,7 +286,7 @@ impl Peer {
 
     fn drop_spares(&mut self, except: Option<u16>, socket: &Arc<PathSocket>) {
         self.spares.retain(|(number, _)| {
-            let keep = Some(*number) == except;
+            let keep = Some(*number) == except || self.rotation.holds(*number);
             if !keep {
                 socket.remove_spare(*number);
             }
@@ -291,10 +307,18 @@ impl Peer {
         let mut buffer = vec![0; STUN_BYTES_MAX];
         let reading = poll_fn(move |cx| {
             for (number, udp) in &spares {
+                let mut read = 0;
                 while let Poll::Ready(received) = udp.poll_recv(cx, &mut buffer) {
                     // An error is an earlier packet's.
-                    let Ok((length, from)) = received else { continue };
-                    socket.deliver(Route { via: Via::Spare(*number), to: from }, buffer[..length].to_vec());
+                    if let Ok((length, from)) = received {
+                        let route = Route { via: Via::Spare(*number), to: from };
+                        socket.deliver(route, buffer[..length].to_vec());
+                    }
+                    read += 1;
+                    if read == SPARE_READS_MAX {
+                        cx.waker().wake_by_ref();
+                        break;
+                    }
                 }
             }
             Poll::<()>::Pending
@@ -304,6 +328,7 @@ impl Peer {
 
     /// Lets go of its spare sockets.
     pub(super) fn end(&mut self, socket: &Arc<PathSocket>) {
+        self.rotation = Rotation::default();
         self.drop_spares(None, socket);
     }
 }

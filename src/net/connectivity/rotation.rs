@@ -14,7 +14,7 @@ use std::time::Duration;
 /// By then the fresh port works, or is given up.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// Between two attempts that came to nothing.
+/// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(20);
 
 /// Sockets kept: the one in use, and the one before, on which something may still come.
@@ -95,10 +95,21 @@ impl Rotation {
         seen.map(|seen| (*number, seen))
     }
 
+    /// Whether this socket carries the path, did lately, or is to.
+    pub(super) fn holds(&self, number: u16) -> bool {
+        self.used.contains(&number) || self.attempt.as_ref().is_some_and(|attempt| attempt.number == number)
+    }
+
+    /// The network is another one: what was seen in the former one is not there.
+    pub(super) fn network_changed(&mut self) {
+        self.seen = None;
+    }
+
     /// A check on this route was answered: whether the path is to move there. Returns the socket to close.
-    pub(super) fn on_valid(&mut self, route: Route) -> Option<Option<u16>> {
+    pub(super) fn on_valid(&mut self, route: Route, now: Duration) -> Option<Option<u16>> {
         let attempt = self.attempt.take_if(|attempt| route.via == Via::Spare(attempt.number))?;
         self.used.push_back(attempt.number);
+        self.not_before = now + PAUSE;
         Some(if self.used.len() > KEPT { self.used.pop_front() } else { None })
     }
 
@@ -106,6 +117,7 @@ impl Rotation {
     pub(super) fn give_up(&mut self, now: Duration) -> Option<u16> {
         let attempt = self.attempt.take_if(|attempt| now >= attempt.began + PATIENCE)?;
         self.not_before = now + PAUSE;
+        self.seen = None;
         Some(attempt.number)
     }
 }

@@ -120,13 +120,13 @@ impl Task {
                     self.on_network_changed();
                 }
                 servers = &mut resolving, if self.resolving => self.start_discovery(servers),
-                Some(message) = stun.recv() => self.on_stun(&message),
                 mapping = mapping_changed(&mut self.mapping) => {
                     tracing::debug!(?mapping, "the router was asked for a port");
                     self.local.mapped = mapping.external();
                     self.on_local_changed();
                 }
                 () = changed.notified() => self.on_relays_changed(),
+                Some(message) = stun.recv() => self.on_stun(&message),
                 () = tokio::time::sleep_until(deadline) => {}
             }
             let now = Instant::now();
@@ -183,7 +183,9 @@ impl Task {
         let birthday = !self.settings.no_birthday;
         let Some(peer) = Peer::new(connection, *dialled, seed, &self.local, birthday, now) else { return };
         self.socket.paths().set_controlling(peer.address, *dialled);
-        self.peers.insert(peer.address, peer);
+        if let Some(mut former) = self.peers.insert(peer.address, peer) {
+            former.end(&self.socket);
+        }
         self.tell_candidates();
     }
 
@@ -318,6 +320,7 @@ impl Task {
             // Where servers saw us was another network.
             self.local.reflexive.clear();
             self.remapped = false;
+            self.peers.values_mut().for_each(Peer::network_changed);
             if let Some(discovery) = &mut self.discovery {
                 discovery.recheck(self.platform.addresses(), now);
             }

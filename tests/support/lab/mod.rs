@@ -84,10 +84,12 @@ impl Lab {
         self.coturn = Some(Coturn::start(&self.server, dir, &SERVERS, Ports { plain: 3478, tls: 443 }));
     }
 
-    /// One more, on the second address alone: 3479, and 444 for TLS.
-    pub(crate) fn with_second_coturn(mut self, dir: &Path) -> Self {
-        self.second = Some(Coturn::start(&self.server, dir, &SERVERS[1..], Ports { plain: 3479, tls: 444 }));
-        self
+    /// One more, on the machine of an open home: its address.
+    pub(crate) fn start_second_coturn(&mut self, home: usize, dir: &Path) -> Ipv4Addr {
+        let address = self.homes[home].outside();
+        let place = self.homes[home].host();
+        self.second = Some(Coturn::start(place, dir, &[address], Ports { plain: 3479, tls: 444 }));
+        address
     }
 
     /// The TURN server vanishes.

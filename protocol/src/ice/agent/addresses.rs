@@ -34,6 +34,13 @@ impl Agent {
         }
     }
 
+    /// A spare socket that was a candidate's is closed.
+    pub fn remove_spare(&mut self, _now: Duration, number: u16) {
+        let via = Via::Spare(number);
+        self.locals.retain(|candidate| candidate.via != via);
+        self.pairs.retain(|pair| pair.route.via != via);
+    }
+
     /// An address that the peer told. Whether it is one to be checked.
     pub fn add_remote(&mut self, now: Duration, kind: CandidateKind, address: SocketAddr) -> bool {
         let loopback = self.locals.iter().any(|candidate| candidate.address.ip().is_loopback());
