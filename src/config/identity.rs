@@ -1,10 +1,9 @@
 //! The identity key: 32 random bytes, made at first use, readable by nobody else.
 
-use super::ConfigError;
+use super::{ConfigError, secret_file};
 use data_encoding::HEXLOWER;
 use protocol::identity::Identity;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -44,73 +43,16 @@ pub fn open_identity(dir: &Path) -> Result<IdentityStore, ConfigError> {
 }
 
 fn read_or_make(path: &Path) -> Result<Zeroizing<[u8; 32]>, ConfigError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => {
-            let text = Zeroizing::new(text);
-            refuse_open_permissions(path)?;
-            let bytes = HEXLOWER.decode(text.trim().as_bytes()).ok().map(Zeroizing::new);
-            let seed = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
-            seed.map(Zeroizing::new).ok_or_else(|| ConfigError::NoIdentity(path.to_owned()))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => make(path),
-        Err(error) => Err(ConfigError::file("read", path, &error)),
-    }
+    let Some(text) = secret_file::read(path)? else { return make(path) };
+    let bytes = HEXLOWER.decode(text.trim().as_bytes()).ok().map(Zeroizing::new);
+    let seed = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
+    seed.map(Zeroizing::new).ok_or_else(|| ConfigError::NoIdentity(path.to_owned()))
 }
 
-/// Makes an identity. It appears under its name only once it is whole: a crash on the way would otherwise leave a
-/// file that holds none and that nobody may overwrite.
 fn make(path: &Path) -> Result<Zeroizing<[u8; 32]>, ConfigError> {
     let seed = Zeroizing::new(crate::net::random::bytes::<32>());
-    let text = Zeroizing::new(HEXLOWER.encode(&*seed));
-    let draft = path.with_extension("new");
-    // A crash may have left one; only who holds the lock gets here.
-    let _ = std::fs::remove_file(&draft);
-    let made = write_draft(&draft, &text).and_then(|()| publish(&draft, path));
-    let _ = std::fs::remove_file(&draft);
-    made.map_err(|error| ConfigError::file("write", path, &error))?;
+    secret_file::make(path, &Zeroizing::new(HEXLOWER.encode(&*seed)))?;
     Ok(seed)
-}
-
-fn write_draft(draft: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(draft)?;
-    writeln!(file, "{text}")?;
-    file.sync_all()
-}
-
-/// Gives the draft its name, unless something else has it.
-fn publish(draft: &Path, path: &Path) -> std::io::Result<()> {
-    match std::fs::hard_link(draft, path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
-        Ok(()) => {}
-        // A file system without hard links. Nothing had the name a moment ago, and we hold the lock.
-        Err(_) => std::fs::rename(draft, path)?,
-    }
-    // The name must survive a power failure too; not every system can sync a folder.
-    if let Some(folder) = path.parent().and_then(|folder| File::open(folder).ok()) {
-        let _ = folder.sync_all();
-    }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn refuse_open_permissions(path: &Path) -> Result<(), ConfigError> {
-    use std::os::unix::fs::PermissionsExt;
-    let metadata = std::fs::metadata(path).map_err(|error| ConfigError::file("read", path, &error))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(ConfigError::TooOpen { path: path.to_owned(), mode });
-    }
-    Ok(())
-}
-
-/// Elsewhere the user's own folders are private by default.
-#[cfg(not(unix))]
-fn refuse_open_permissions(_path: &Path) -> Result<(), ConfigError> {
-    Ok(())
 }
 
 #[cfg(test)]

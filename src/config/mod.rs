@@ -1,9 +1,10 @@
-//! What is kept on disk: the configuration file and the identity.
+//! What is kept on disk: the configuration file, the identity, and other secrets.
 //!
 //! Precedence: command line, then environment, then file, then default.
 
 mod file;
 mod identity;
+pub mod secret_file;
 
 pub use file::{ConfigFile, load};
 pub use identity::{IdentityStore, open_identity};

@@ -4,10 +4,8 @@
 //! `EXPIRY:NAME`, with the end in seconds since 1970, and the password is the base64 of HMAC-SHA1(secret, user name).
 //! The server keeps no list of users; who holds the secret makes credentials without asking it.
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, secret_file};
 use data_encoding::{BASE64, HEXLOWER};
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
 use std::path::Path;
 use turn_server::codec::crypto::hmac_sha1;
 use zeroize::Zeroizing;
@@ -49,24 +47,17 @@ impl Secret {
     /// # Errors
     /// If it cannot be read or written, others can read it, or it is short enough to be guessed.
     pub fn load_or_make(path: &Path) -> Result<Self, ConfigError> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => {
-                let text = Zeroizing::new(text);
-                refuse_open_permissions(path)?;
-                let secret = text.lines().next().unwrap_or_default().trim();
-                if secret.len() < SECRET_CHARS_MIN {
-                    let reason = format!("the secret has fewer than {SECRET_CHARS_MIN} characters");
-                    return Err(ConfigError::Mistake { path: path.to_owned(), reason });
-                }
-                Ok(Self::new(secret))
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let made = Self::new(HEXLOWER.encode(&crate::net::random::bytes::<32>()));
-                made.store(path).map_err(|error| failed("write", path, &error))?;
-                Ok(made)
-            }
-            Err(error) => Err(failed("read", path, &error)),
+        let Some(text) = secret_file::read(path)? else {
+            let made = Self::new(HEXLOWER.encode(&crate::net::random::bytes::<32>()));
+            secret_file::make(path, &made.0)?;
+            return Ok(made);
+        };
+        let secret = text.lines().next().unwrap_or_default().trim();
+        if secret.len() < SECRET_CHARS_MIN {
+            let reason = format!("the secret has fewer than {SECRET_CHARS_MIN} characters");
+            return Err(ConfigError::Mistake { path: path.to_owned(), reason });
         }
+        Ok(Self::new(secret))
     }
 
     /// Credentials for `name` that end at `expires`, in seconds since 1970.
@@ -79,19 +70,6 @@ impl Secret {
     pub fn password(&self, username: &str) -> String {
         BASE64.encode(&hmac_sha1(self.0.as_bytes(), &[username.as_bytes()]))
     }
-
-    fn store(&self, path: &Path) -> std::io::Result<()> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path)?;
-        writeln!(file, "{}", *self.0)?;
-        file.sync_all()
-    }
 }
 
 /// The end and the name in a user name, if it is of the kind that [`Secret::issue`] makes.
@@ -99,27 +77,6 @@ pub fn parse_username(username: &str) -> Option<(u64, &str)> {
     let (expires, name) = username.split_once(':')?;
     let number = expires.bytes().all(|byte| byte.is_ascii_digit());
     (number && username.len() <= NAME_BYTES_MAX).then(|| Some((expires.parse().ok()?, name)))?
-}
-
-fn failed(action: &'static str, path: &Path, error: &std::io::Error) -> ConfigError {
-    ConfigError::File { action, path: path.to_owned(), reason: error.to_string() }
-}
-
-#[cfg(unix)]
-fn refuse_open_permissions(path: &Path) -> Result<(), ConfigError> {
-    use std::os::unix::fs::PermissionsExt;
-    let metadata = std::fs::metadata(path).map_err(|error| failed("read", path, &error))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(ConfigError::TooOpen { path: path.to_owned(), mode });
-    }
-    Ok(())
-}
-
-/// Elsewhere the user's own folders are private by default.
-#[cfg(not(unix))]
-fn refuse_open_permissions(_path: &Path) -> Result<(), ConfigError> {
-    Ok(())
 }
 
 #[cfg(test)]
