@@ -7,8 +7,8 @@
 use protocol::id::GroupId;
 use protocol::identity::Identity;
 use protocol::noise::{
-    Credential, EpochSecret, ExpectedPeer, FRAME_HEADER_BYTES, HandshakeError, Initiator, InitiatorEvent,
-    Local, RefuseReason, Responder, ResponderEvent, encode_frame, frame_bytes,
+    Credential, EpochSecret, FRAME_HEADER_BYTES, HandshakeError, Initiator, InitiatorEvent, Local,
+    RefuseReason, Responder, ResponderEvent, encode_frame, frame_bytes,
 };
 use protocol::reach::Reach;
 use quinn::{Connection, RecvStream, SendStream};
@@ -124,20 +124,20 @@ async fn meet<T>(
     let (joiner_id, host_id) = (joiner.identity.peer_id(), host.identity.peer_id());
     let doors = Doors::found(GroupId([9; 16]), host_id, SECRET);
     let group = doors.group();
-    let (credential, expected, password) = match way {
+    let (credential, password) = match way {
         Way::Ticket => {
             let (ticket, _) = doors.mint(Duration::from_secs(60), &Reach::default());
-            (Credential::of_ticket(&ticket), ExpectedPeer::Exactly(ticket.issuer), Password::None)
+            (Credential::of_ticket(&ticket), Password::None)
         }
         Way::Password => {
             let typed = Arc::new(Zeroizing::new(PASSWORD.to_owned()));
             accept_password(&doors, typed.clone()).await;
-            (Credential::Password, ExpectedPeer::Anyone, Password::Typed(typed))
+            (Credential::Password, Password::Typed(typed))
         }
         Way::Member => {
             doors.roster(|roster| roster.add(joiner_id, "Joiner", Reach::default()));
             let secret = EpochSecret::from_bytes(SECRET);
-            (Credential::Member { group, epoch: 1, secret }, ExpectedPeer::Exactly(host_id), Password::None)
+            (Credential::Member { group, epoch: 1, secret, to: host_id }, Password::None)
         }
     };
     let (there, between) = via(address(&host_node)).await;
@@ -146,8 +146,7 @@ async fn meet<T>(
         handshake::respond(incoming, &host_node, &host, &doors).await
     });
     let connection = joiner_node.dial(there, false).await.expect("somebody answers");
-    let entered =
-        handshake::initiate(connection, &joiner, credential, expected, password, Instant::now()).await;
+    let entered = handshake::initiate(connection, &joiner, credential, password, Instant::now()).await;
     let answered = answering.await.expect("answering does not panic");
     between.abort();
     if let (Ok((host, _)), Ok((joiner, _))) = (&entered, &answered) {
@@ -235,8 +234,7 @@ async fn without_the_exporter_the_splice_would_go_unnoticed() {
     let connection = joiner_node.dial(there, false).await.expect("the attacker answers").keep();
     let (mut send, mut receive) = connection.open_bi().await.expect("a stream is taken");
     let local = Local { identity: &joiner, name: "Joiner", exporter: [0; 32], seed: [6; 32] };
-    let expected = ExpectedPeer::Exactly(host_id);
-    let mut machine = Initiator::new(&local, Credential::of_ticket(&ticket), expected, &[]);
+    let mut machine = Initiator::new(&local, Credential::of_ticket(&ticket), &[]);
     let established = loop {
         while let Some(message) = machine.poll_transmit() {
             send.write_all(&encode_frame(&message)).await.expect("it is read");

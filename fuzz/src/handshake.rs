@@ -5,8 +5,7 @@ use protocol::identity::Identity;
 use protocol::invite::{TicketId, TicketSecret};
 use protocol::limits::HANDSHAKE_MESSAGE_BYTES_MAX;
 use protocol::noise::{
-    Credential, EpochSecret, ExpectedPeer, Initiator, InitiatorEvent, Local, Mode, Responder, ResponderEvent,
-    Secret,
+    Credential, EpochSecret, Initiator, InitiatorEvent, Local, Mode, Responder, ResponderEvent, Secret,
 };
 
 const GROUP: GroupId = GroupId([1; 16]);
@@ -20,16 +19,15 @@ pub fn handshake(data: &[u8]) {
     let mut initiator = Initiator::new(
         &local(&alice, 5),
         if first & 1 == 0 {
-            Credential::Ticket { group: GROUP, ticket: TICKET, secret: ticket_secret() }
+            Credential::Ticket { group: GROUP, ticket: TICKET, secret: ticket_secret(), from: bob.peer_id() }
         } else {
-            Credential::Member { group: GROUP, epoch: 7, secret: epoch_secret() }
+            Credential::Member { group: GROUP, epoch: 7, secret: epoch_secret(), to: bob.peer_id() }
         },
-        ExpectedPeer::Exactly(bob.peer_id()),
         b"hello",
     );
     let mut responder = Responder::new(&local(&bob, 6), GROUP);
     let (mut to_initiator_changed, mut to_responder_changed) = (false, false);
-    // Six messages make a handshake; the bound stops two sides that would answer each other for ever.
+    // Four messages make a handshake; the bound stops two sides that would answer each other for ever.
     for _ in 0..16 {
         let mut silent = true;
         if let Some(sent) = initiator.poll_transmit() {

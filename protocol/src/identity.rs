@@ -1,11 +1,9 @@
 //! Who we are: one 32-byte seed, from which every key of a member is derived.
 //!
 //! - The Ed25519 signing key is the seed itself (RFC 8032, 5.1.5). Its public key is the [`PeerId`].
-//! - The X25519 key that Noise uses is `BLAKE3.derive_key("roundtable 1 x25519 static key", seed)`. It is
-//!   a key of its own because signing and key agreement with one scalar have no joint security proof.
-//!
-//! What ties the two together is a [`SignedNoiseKey`]. It is long-lived and bound to no session: that its
-//! sender holds the X25519 key *now* is what the Noise handshake proves.
+//! - The X25519 key that Noise uses is the same key in its Montgomery form ([`noise_key`]), so that whoever
+//!   knows a peer id can greet its owner in one message. One key for both uses is safe: Thormarker, *On using
+//!   the same key pair for Ed25519 and an X25519 based KEM*, Cryptology ePrint 2021/509.
 //!
 //! Every signature is made over `context ‖ 0x00 ‖ message`, so that one made for one purpose is worthless
 //! for another. Contexts are literals without a zero byte.
@@ -14,17 +12,10 @@
 
 use std::fmt;
 
-use curve25519_dalek::montgomery::MontgomeryPoint;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
 use crate::id::PeerId;
-
-/// Bytes of an encoded [`SignedNoiseKey`].
-pub const SIGNED_NOISE_KEY_BYTES: usize = 32 + 32 + 64;
-
-const NOISE_KEY_DERIVATION: &str = "roundtable 1 x25519 static key";
-const NOISE_KEY_CONTEXT: &str = "roundtable 1 signed noise key";
 
 /// A member's secret keys. Erased from memory when dropped, and never printed.
 pub struct Identity {
@@ -37,23 +28,17 @@ pub struct Identity {
 #[error("the signature is not the named member's")]
 pub struct BadSignature;
 
-/// An X25519 key with the proof that it belongs to a [`PeerId`]. A value from outside exists only verified.
-///
-/// Encoded as peer id (32 bytes) ‖ X25519 public key (32) ‖ Ed25519 signature of that key (64).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct SignedNoiseKey {
-    peer: PeerId,
-    noise_key: [u8; 32],
-    signature: [u8; 64],
-}
+/// A peer id that is no public key, or one of small order, whose private key everybody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the peer id is not a usable public key")]
+pub struct BadKey;
 
 impl Identity {
     /// The identity that a seed stands for; the seed must come from the system's random source.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self {
-            signing: SigningKey::from_bytes(seed),
-            noise: Zeroizing::new(blake3::derive_key(NOISE_KEY_DERIVATION, seed)),
-        }
+        let signing = SigningKey::from_bytes(seed);
+        let noise = Zeroizing::new(signing.to_scalar_bytes());
+        Self { signing, noise }
     }
 
     /// The public name of this identity.
@@ -64,13 +49,6 @@ impl Identity {
     /// Signs `message` for one purpose only, the one `context` names.
     pub fn sign(&self, context: &'static str, message: &[u8]) -> [u8; 64] {
         self.signing.sign(&in_context(context, message)).to_bytes()
-    }
-
-    /// Our X25519 public key, tied to our peer id.
-    pub fn signed_noise_key(&self) -> SignedNoiseKey {
-        let noise_key = MontgomeryPoint::mul_base_clamped(*self.noise).to_bytes();
-        let signature = self.sign(NOISE_KEY_CONTEXT, &noise_key);
-        SignedNoiseKey { peer: self.peer_id(), noise_key, signature }
     }
 
     pub(crate) fn noise_private_key(&self) -> &Zeroizing<[u8; 32]> {
@@ -92,46 +70,20 @@ pub fn verify(
         .map_err(|_| BadSignature)
 }
 
-impl SignedNoiseKey {
-    /// Reads an encoded key and verifies its signature.
-    pub fn verify(encoded: &[u8; SIGNED_NOISE_KEY_BYTES]) -> Result<Self, BadSignature> {
-        let (peer, rest) = encoded.split_first_chunk::<32>().ok_or(BadSignature)?;
-        let (noise_key, rest) = rest.split_first_chunk::<32>().ok_or(BadSignature)?;
-        let signature: &[u8; 64] = rest.try_into().map_err(|_| BadSignature)?;
-        let peer = PeerId(*peer);
-        verify(&peer, NOISE_KEY_CONTEXT, noise_key, signature)?;
-        Ok(Self { peer, noise_key: *noise_key, signature: *signature })
+/// The X25519 public key (RFC 7748) of a member: its Ed25519 key as a point of the Montgomery curve.
+///
+/// Two peer ids share each key, a point and its opposite. The owner of one owns the other.
+pub fn noise_key(peer: &PeerId) -> Result<[u8; 32], BadKey> {
+    let key = VerifyingKey::from_bytes(&peer.0).map_err(|_| BadKey)?;
+    if key.is_weak() {
+        return Err(BadKey);
     }
-
-    /// The bytes [`SignedNoiseKey::verify`] reads.
-    pub fn encode(&self) -> [u8; SIGNED_NOISE_KEY_BYTES] {
-        let mut encoded = [0; SIGNED_NOISE_KEY_BYTES];
-        encoded[..32].copy_from_slice(&self.peer.0);
-        encoded[32..64].copy_from_slice(&self.noise_key);
-        encoded[64..].copy_from_slice(&self.signature);
-        encoded
-    }
-
-    /// Whose key it is.
-    pub fn peer(&self) -> PeerId {
-        self.peer
-    }
-
-    /// The X25519 public key.
-    pub fn noise_key(&self) -> &[u8; 32] {
-        &self.noise_key
-    }
+    Ok(key.to_montgomery().to_bytes())
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({})", self.peer_id().short())
-    }
-}
-
-impl fmt::Debug for SignedNoiseKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SignedNoiseKey({})", self.peer.short())
     }
 }
 
@@ -143,6 +95,7 @@ fn in_context(context: &'static str, message: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use curve25519_dalek::montgomery::MontgomeryPoint;
 
     fn alice() -> Identity {
         Identity::from_seed(&[1; 32])
@@ -151,26 +104,26 @@ mod tests {
     #[test]
     fn the_same_seed_is_the_same_member_and_another_seed_another() {
         assert_eq!(alice().peer_id(), alice().peer_id());
-        assert_eq!(alice().signed_noise_key(), alice().signed_noise_key());
         assert_ne!(alice().peer_id(), Identity::from_seed(&[2; 32]).peer_id());
     }
 
     #[test]
-    fn a_signed_noise_key_survives_encoding_and_no_bit_of_it_can_change() {
-        let encoded = alice().signed_noise_key().encode();
-        assert_eq!(SignedNoiseKey::verify(&encoded), Ok(alice().signed_noise_key()));
-        for bit in 0..encoded.len() * 8 {
-            let mut forged = encoded;
-            forged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(SignedNoiseKey::verify(&forged), Err(BadSignature), "bit {bit}");
-        }
+    fn the_noise_key_in_the_peer_id_is_the_private_one_s() {
+        let public = MontgomeryPoint::mul_base_clamped(**alice().noise_private_key()).to_bytes();
+        assert_eq!(noise_key(&alice().peer_id()), Ok(public));
     }
 
     #[test]
-    fn nobody_can_claim_a_noise_key_for_another_member() {
-        let mallory = Identity::from_seed(&[3; 32]).signed_noise_key();
-        let claimed = SignedNoiseKey { peer: alice().peer_id(), ..mallory };
-        assert_eq!(SignedNoiseKey::verify(&claimed.encode()), Err(BadSignature));
+    fn a_peer_id_that_anybody_could_own_is_none() {
+        let mut order_one = [0; 32];
+        order_one[0] = 1;
+        // y = 2 is on no point of the curve.
+        let mut no_point = [0; 32];
+        no_point[0] = 2;
+        // Order four.
+        for peer in [order_one, no_point, [0; 32]] {
+            assert_eq!(noise_key(&PeerId(peer)), Err(BadKey));
+        }
     }
 
     #[test]

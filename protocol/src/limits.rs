@@ -37,7 +37,7 @@ pub const DESCRIBED_ADDRESSES_MAX: usize = 6;
 /// fails the handshake.
 pub const HANDSHAKE_MESSAGE_BYTES_MAX: usize = 1024;
 
-/// Bytes the application may add to its side of a handshake; with them the largest Noise message is 844
+/// Bytes the application may add to its side of a handshake; with them the largest Noise message is 781
 /// bytes. Asserted when sending; a longer one from the network fails the handshake.
 pub const HANDSHAKE_PAYLOAD_BYTES_MAX: usize = 512;
 

@@ -8,9 +8,9 @@ use protocol::id::GroupId;
 use protocol::identity::Identity;
 use protocol::limits::{HANDSHAKE_DEADLINE, HANDSHAKE_PAYLOAD_BYTES_MAX};
 use protocol::noise::{
-    Credential, EXPORTER_LABEL, Established, ExpectedPeer, FRAME_HEADER_BYTES, HandshakeError, Initiator,
-    InitiatorEvent, Local, Mode, Newcomer, RefuseReason, Responder, ResponderEvent, Secret,
-    StretchedPassword, encode_frame, frame_bytes, stretch_password,
+    Credential, EXPORTER_LABEL, Established, FRAME_HEADER_BYTES, HandshakeError, Initiator, InitiatorEvent,
+    Local, Mode, Newcomer, RefuseReason, Responder, ResponderEvent, Secret, StretchedPassword, encode_frame,
+    frame_bytes, stretch_password,
 };
 use protocol::reach::Reach;
 use quinn::{
@@ -93,15 +93,13 @@ pub async fn initiate(
     dialled: Dialled,
     myself: &Myself,
     credential: Credential,
-    expected: ExpectedPeer,
     password: Password,
     started: Instant,
 ) -> Result<(Authenticated, Mode), HandshakeFailure> {
     let connection = dialled.connection().clone();
     let run = async {
         let (mut send, mut receive) = connection.open_bi().await.map_err(|error| ended(&error))?;
-        let outcome =
-            initiator(&connection, &mut send, &mut receive, myself, credential, expected, password).await;
+        let outcome = initiator(&connection, &mut send, &mut receive, myself, credential, password).await;
         outcome.map(|established| (established, send, receive))
     };
     match timeout(HANDSHAKE_DEADLINE, run).await {
@@ -227,11 +225,10 @@ async fn initiator(
     receive: &mut RecvStream,
     myself: &Myself,
     credential: Credential,
-    expected: ExpectedPeer,
     password: Password,
 ) -> Result<Established, HandshakeFailure> {
     let payload = Introduction::encode(&(myself.reach)());
-    let mut machine = Initiator::new(&local(connection, myself)?, credential, expected, &payload);
+    let mut machine = Initiator::new(&local(connection, myself)?, credential, &payload);
     loop {
         let frames: Vec<u8> = std::iter::from_fn(|| machine.poll_transmit())
             .flat_map(|message| encode_frame(&message))

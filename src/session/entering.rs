@@ -11,7 +11,7 @@ use protocol::id::GroupId;
 use protocol::invite::{Expired, Ticket};
 use protocol::limits::HANDSHAKE_DEADLINE;
 use protocol::noise::Mode;
-use protocol::noise::{Credential, ExpectedPeer, HandshakeError, RefuseReason, stretch_password};
+use protocol::noise::{Credential, HandshakeError, RefuseReason, stretch_password};
 use protocol::reach::Reach;
 use quinn::VarInt;
 use std::net::SocketAddr;
@@ -96,15 +96,14 @@ pub async fn accept_password(doors: &Doors, password: Arc<Zeroizing<String>>) {
 
 /// Enters a group: reaches one member, proves to be invited, and is told about the others.
 pub async fn enter(surroundings: &Surroundings, key: Key) -> Result<(Entered, Doors), EnterError> {
-    let (reach, credential, expected, password) = match key.clone() {
+    let (reach, credential, password) = match key.clone() {
         Key::Ticket(ticket) => {
             ticket.check(now_unix())?;
-            let credential = Credential::of_ticket(&ticket);
-            (ticket.reach(), credential, ExpectedPeer::Exactly(ticket.issuer), Password::None)
+            (ticket.reach(), Credential::of_ticket(&ticket), Password::None)
         }
         Key::Password { addresses, password } => {
             let reach = Reach { addresses, relays: Vec::new() };
-            (reach, Credential::Password, ExpectedPeer::Anyone, Password::Typed(password))
+            (reach, Credential::Password, Password::Typed(password))
         }
     };
     if reach.is_empty() {
@@ -114,7 +113,7 @@ pub async fn enter(surroundings: &Surroundings, key: Key) -> Result<(Entered, Do
     if ways.is_empty() {
         return Err(EnterError::NoRelay);
     }
-    let proof = Proof { credential, expected, password };
+    let proof = Proof { credential, password };
     let started = Instant::now();
     let (entered, group) = loop {
         match first_to_let_us_in(surroundings, &ways, proof.clone()).await {
@@ -133,11 +132,10 @@ pub async fn enter(surroundings: &Surroundings, key: Key) -> Result<(Entered, Do
     Ok((entered, doors))
 }
 
-/// What we show at the door, and whom we expect behind it.
+/// What we show at the door.
 #[derive(Clone)]
 struct Proof {
     credential: Credential,
-    expected: ExpectedPeer,
     password: Password,
 }
 
@@ -180,9 +178,9 @@ async fn shake_hands(
     proof: Proof,
     started: Instant,
 ) -> Result<(Entered, GroupId), EnterError> {
-    let Proof { credential, expected, password } = proof;
+    let Proof { credential, password } = proof;
     let myself = &surroundings.myself;
-    let shaken = handshake::initiate(dialled, myself, credential, expected, password, started).await;
+    let shaken = handshake::initiate(dialled, myself, credential, password, started).await;
     let (mut authenticated, mode) = shaken.map_err(|failure| match failure {
         HandshakeFailure::Refused(error) => EnterError::Refused(error),
         HandshakeFailure::Deadline | HandshakeFailure::Broken(_) | HandshakeFailure::Lingering => {

@@ -12,7 +12,7 @@ use crate::voice::engine::{PeerVoice, VoiceKey};
 use protocol::control::{Grants, Leave, Members, Message, VoiceState, Welcome};
 use protocol::group::{Added, describe};
 use protocol::id::PeerId;
-use protocol::noise::{Credential, ExpectedPeer, Mode};
+use protocol::noise::{Credential, Mode};
 use protocol::path::Kind;
 use protocol::reach::Reach;
 use std::sync::{Arc, Mutex};
@@ -423,7 +423,7 @@ impl Session {
         if member.dial.as_ref().is_some_and(|dial| !dial.is_finished()) {
             return;
         }
-        let credential = Credential::Member { group: super::group_of(&doors), epoch, secret };
+        let credential = Credential::Member { group: super::group_of(&doors), epoch, secret, to: peer };
         let task = async move {
             tokio::time::sleep(patience).await;
             let started = Instant::now();
@@ -447,15 +447,9 @@ impl Session {
                         let dialled = dialled.map_err(|_| "no answer".to_string())?;
                         let dialled = dialled.map_err(|error| error.to_string())?;
                         let _turn = turn.lock().await;
-                        let (myself, expected) = (&surroundings.myself, ExpectedPeer::Exactly(peer));
-                        let shaken = handshake::initiate(
-                            dialled,
-                            myself,
-                            credential,
-                            expected,
-                            Password::None,
-                            started,
-                        );
+                        let myself = &surroundings.myself;
+                        let shaken =
+                            handshake::initiate(dialled, myself, credential, Password::None, started);
                         shaken.await.map_err(|error| error.to_string())
                     });
                 }

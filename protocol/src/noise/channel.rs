@@ -12,11 +12,25 @@ use super::wire::{self, Kind};
 use super::{Party, Transcript};
 use crate::limits::{HANDSHAKE_MESSAGE_BYTES_MAX, HANDSHAKE_PAYLOAD_BYTES_MAX};
 
-const PATTERN: &str = "Noise_XXpsk0_25519_ChaChaPoly_BLAKE2s";
+/// The initiator knows who answers: one round trip.
+const NAMED: &str = "Noise_IKpsk0_25519_ChaChaPoly_BLAKE2s";
+/// Nobody knows anybody: one and a half.
+const UNNAMED: &str = "Noise_XXpsk0_25519_ChaChaPoly_BLAKE2s";
 const PROLOGUE: &[u8] = b"roundtable 1 noise, initiator is the quic client\0";
 
 /// A Noise handshake on its way.
 pub(super) struct Channel(Box<HandshakeState>);
+
+/// What each side knows of the other beforehand.
+#[derive(Clone, Copy)]
+pub(super) enum Acquaintance {
+    /// Nobody knows anybody.
+    None,
+    /// The initiator knows this key of the responder's.
+    Responder([u8; 32]),
+    /// We are the responder whom the initiator knows.
+    Ourselves,
+}
 
 /// A Noise handshake after its third message: good for Confirm, in one direction.
 pub(super) struct FinishedChannel {
@@ -25,18 +39,32 @@ pub(super) struct FinishedChannel {
 }
 
 impl Channel {
-    pub(super) fn new(side: Side, party: &Party, psk: &Psk, transcript: &Transcript) -> Self {
+    pub(super) fn new(
+        side: Side,
+        acquaintance: Acquaintance,
+        party: &Party,
+        psk: &Psk,
+        transcript: &Transcript,
+    ) -> Self {
         let transcript = transcript.hash();
         let random = SeededRandom::new("roundtable 1 noise randomness", party, &transcript);
         let prologue = Zeroizing::new([PROLOGUE, &transcript, &*party.exporter].concat());
+        let pattern = match acquaintance {
+            Acquaintance::None => UNNAMED,
+            Acquaintance::Responder(_) | Acquaintance::Ourselves => NAMED,
+        };
         let builder = Builder::with_resolver(
-            PATTERN.parse().expect("the pattern is one that snow knows"),
+            pattern.parse().expect("the pattern is one that snow knows"),
             Box::new(SeededResolver::new(random)),
         );
         let state = builder
             .local_private_key(&*party.noise_key)
             .and_then(|builder| builder.psk(0, psk))
             .and_then(|builder| builder.prologue(&prologue))
+            .and_then(|builder| match &acquaintance {
+                Acquaintance::Responder(key) => builder.remote_public_key(key),
+                Acquaintance::None | Acquaintance::Ourselves => Ok(builder),
+            })
             .and_then(|builder| match side {
                 Side::Initiator => builder.build_initiator(),
                 Side::Responder => builder.build_responder(),
@@ -45,17 +73,19 @@ impl Channel {
         Self(Box::new(state))
     }
 
-    /// The first message, made for this version.
-    pub(super) fn write_noise1(&mut self, version: u8) -> Vec<u8> {
-        self.write(Kind::Noise1, &[version], &[])
+    /// The next message with our introduction, after `head`.
+    pub(super) fn write_introduction(
+        &mut self,
+        kind: Kind,
+        head: &[u8],
+        party: &Party,
+        payload: &[u8],
+    ) -> Vec<u8> {
+        self.write(kind, head, &introduction::encode(party.peer, &party.name, payload))
     }
 
-    /// The next message with our introduction.
-    pub(super) fn write_introduction(&mut self, kind: Kind, party: &Party, payload: &[u8]) -> Vec<u8> {
-        self.write(kind, &[], &introduction::encode(&party.signed_key, &party.name, payload))
-    }
-
-    fn write(&mut self, kind: Kind, head: &[u8], payload: &[u8]) -> Vec<u8> {
+    /// The next message; `head` goes before it in the clear.
+    pub(super) fn write(&mut self, kind: Kind, head: &[u8], payload: &[u8]) -> Vec<u8> {
         let mut buffer = [0; HANDSHAKE_MESSAGE_BYTES_MAX - 1];
         let len = self
             .0
@@ -64,27 +94,28 @@ impl Channel {
         wire::message(kind, &[head, &buffer[..len]])
     }
 
-    /// Checks a message's authenticity; its payload is for later versions.
-    pub(super) fn read_noise1(&mut self, body: &[u8]) -> Result<(), snow::Error> {
-        let mut plaintext = [0; HANDSHAKE_MESSAGE_BYTES_MAX];
-        self.0.read_message(body, &mut plaintext).map(|_| ())
+    /// Checks a message's authenticity and gives its payload.
+    pub(super) fn read(&mut self, body: &[u8]) -> Result<Vec<u8>, snow::Error> {
+        let mut plaintext = vec![0; HANDSHAKE_MESSAGE_BYTES_MAX];
+        let len = self.0.read_message(body, &mut plaintext)?;
+        plaintext.truncate(len);
+        Ok(plaintext)
     }
 
-    /// The other side's introduction.
-    pub(super) fn read_introduction(
-        &mut self,
-        body: &[u8],
-        party: &Party,
-    ) -> Result<Introduction, RefuseReason> {
-        let mut plaintext = [0; HANDSHAKE_MESSAGE_BYTES_MAX];
-        let len = self.0.read_message(body, &mut plaintext).map_err(|_| RefuseReason::Malformed)?;
+    /// What the other side, whose key has come by now, introduced itself with.
+    pub(super) fn introduction(&self, payload: &[u8], party: &Party) -> Result<Introduction, RefuseReason> {
         let noise_key = self.0.get_remote_static().ok_or(RefuseReason::Malformed)?;
-        introduction::decode(&plaintext[..len], noise_key, party.signed_key.peer())
+        introduction::decode(payload, noise_key, party.peer)
+    }
+
+    /// Of all messages so far.
+    pub(super) fn handshake_hash(&self) -> [u8; 32] {
+        self.0.get_handshake_hash().try_into().expect("BLAKE2s hashes have 32 bytes")
     }
 
     /// After the third message.
     pub(super) fn finish(self) -> FinishedChannel {
-        let handshake_hash = self.0.get_handshake_hash().try_into().expect("BLAKE2s hashes have 32 bytes");
+        let handshake_hash = self.handshake_hash();
         let transport = self.0.into_transport_mode().expect("three messages have passed");
         FinishedChannel { transport: Box::new(transport), handshake_hash }
     }

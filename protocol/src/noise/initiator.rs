@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::channel::{Channel, FinishedChannel};
+use super::channel::{Acquaintance, Channel, FinishedChannel};
 use super::introduction::Introduction;
 use super::pake::{Exchange, Pake, Side};
 use super::reason::{HandshakeError, RefuseReason};
@@ -10,6 +10,7 @@ use super::secret::{EpochSecret, Psk, StretchedPassword, member_psk, password_ps
 use super::wire::{self, Kind, Mode};
 use super::{Established, Local, Party, Transcript};
 use crate::id::{GroupId, PeerId};
+use crate::identity::noise_key;
 use crate::invite::{Ticket, TicketId, TicketSecret};
 use crate::limits::HANDSHAKE_PAYLOAD_BYTES_MAX;
 
@@ -24,8 +25,10 @@ pub enum Credential {
         ticket: TicketId,
         /// Its secret.
         secret: TicketSecret,
+        /// Who has to answer: its issuer.
+        from: PeerId,
     },
-    /// A password; it is asked for once the group is known, which salts it.
+    /// A password; it is asked for once the group is known, which salts it. Whoever has it may answer.
     Password,
     /// Membership.
     Member {
@@ -35,16 +38,9 @@ pub enum Credential {
         epoch: u64,
         /// Its secret.
         secret: EpochSecret,
+        /// Who has to answer.
+        to: PeerId,
     },
-}
-
-/// Who has to answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExpectedPeer {
-    /// This member and no other: a ticket's issuer, or the member we mean to reach.
-    Exactly(PeerId),
-    /// Whoever has the secret; the caller decides when the handshake is over. For passwords.
-    Anyone,
 }
 
 /// What the initiator tells its caller.
@@ -73,11 +69,10 @@ pub struct Initiator {
     event: Option<InitiatorEvent>,
 }
 
-/// What stays the same until Noise3 is sent.
+/// What stays the same until we have introduced ourselves and know the other.
 struct Start {
     party: Party,
     credential: Credential,
-    expected: ExpectedPeer,
     payload: Vec<u8>,
     transcript: Transcript,
 }
@@ -105,9 +100,14 @@ struct Step {
 }
 
 impl Credential {
-    /// A ticket's, to be used with [`ExpectedPeer::Exactly`] its issuer.
+    /// A ticket's, to be answered by its issuer.
     pub fn of_ticket(ticket: &Ticket) -> Self {
-        Self::Ticket { group: ticket.group, ticket: ticket.id, secret: ticket.secret.clone() }
+        Self::Ticket {
+            group: ticket.group,
+            ticket: ticket.id,
+            secret: ticket.secret.clone(),
+            from: ticket.issuer,
+        }
     }
 
     fn mode(&self) -> Mode {
@@ -125,21 +125,16 @@ impl Initiator {
     ///
     /// # Panics
     /// If the payload is longer.
-    pub fn new(local: &Local<'_>, credential: Credential, expected: ExpectedPeer, payload: &[u8]) -> Self {
-        Self::with_party(Party::new(local), credential, expected, payload)
+    pub fn new(local: &Local<'_>, credential: Credential, payload: &[u8]) -> Self {
+        Self::with_party(Party::new(local), credential, payload)
     }
 
-    pub(super) fn with_party(
-        party: Party,
-        credential: Credential,
-        expected: ExpectedPeer,
-        payload: &[u8],
-    ) -> Self {
+    pub(super) fn with_party(party: Party, credential: Credential, payload: &[u8]) -> Self {
         assert!(payload.len() <= HANDSHAKE_PAYLOAD_BYTES_MAX, "the payload is longer than allowed");
         let hello = wire::hello(party.version_min, party.version_max, &credential.mode());
         let mut transcript = Transcript::new();
         transcript.add(&hello);
-        let start = Start { party, credential, expected, payload: payload.to_vec(), transcript };
+        let start = Start { party, credential, payload: payload.to_vec(), transcript };
         let (early, noise1) = start.begin_early().unzip();
         Self { state: State::AwaitReply { start, early }, transmit: Some(hello), early: noise1, event: None }
     }
@@ -162,13 +157,7 @@ impl Initiator {
             State::AwaitNoise2 { start, version, channel } => start.on_noise2(message, version, channel),
             State::AwaitConfirm { version, mode, introduction, channel } => {
                 on_confirm(message, channel).map(|(payload, handshake_hash)| {
-                    let Introduction { peer, name, payload: _ } = introduction;
-                    let established = Established { peer, name, version, handshake_hash, payload, mode };
-                    Step {
-                        state: State::Ended,
-                        transmit: None,
-                        event: Some(InitiatorEvent::Established(established)),
-                    }
+                    Step::done(version, mode, Introduction { payload, ..introduction }, handshake_hash)
                 })
             }
             State::Ended => return,
@@ -217,12 +206,32 @@ impl Initiator {
     }
 }
 
+impl Step {
+    fn done(version: u8, mode: Mode, introduction: Introduction, handshake_hash: [u8; 32]) -> Self {
+        let Introduction { peer, name, payload } = introduction;
+        let established = Established { peer, name, version, handshake_hash, payload, mode };
+        Self { state: State::Ended, transmit: None, event: Some(InitiatorEvent::Established(established)) }
+    }
+}
+
 impl Start {
     /// The group and the key, when no question to anybody decides them.
     fn known_psk(&self) -> Option<(GroupId, Psk)> {
         match &self.credential {
-            Credential::Ticket { group, ticket, secret } => Some((*group, ticket_psk(secret, *ticket))),
-            Credential::Member { group, epoch, secret } => Some((*group, member_psk(secret, *group, *epoch))),
+            Credential::Ticket { group, ticket, secret, from: _ } => {
+                Some((*group, ticket_psk(secret, *ticket)))
+            }
+            Credential::Member { group, epoch, secret, to: _ } => {
+                Some((*group, member_psk(secret, *group, *epoch)))
+            }
+            Credential::Password => None,
+        }
+    }
+
+    /// Who has to answer, if it may not be anybody.
+    fn expected(&self) -> Option<PeerId> {
+        match self.credential {
+            Credential::Ticket { from: peer, .. } | Credential::Member { to: peer, .. } => Some(peer),
             Credential::Password => None,
         }
     }
@@ -233,8 +242,7 @@ impl Start {
         let reply = wire::hello_reply(self.party.version_max, group);
         let mut transcript = self.transcript.clone();
         transcript.add(&reply);
-        let mut channel = Channel::new(Side::Initiator, &self.party, &psk, &transcript);
-        let noise1 = channel.write_noise1(self.party.version_max);
+        let (channel, noise1) = self.noise1(self.party.version_max, &psk, &transcript);
         Some((Early { channel, reply }, noise1))
     }
 
@@ -278,22 +286,38 @@ impl Start {
     }
 
     fn begin_noise(self, version: u8, psk: &Psk) -> Step {
-        let mut channel = Channel::new(Side::Initiator, &self.party, psk, &self.transcript);
-        let transmit = Some(channel.write_noise1(version));
-        Step { state: State::AwaitNoise2 { start: self, version, channel }, transmit, event: None }
+        let (channel, noise1) = self.noise1(version, psk, &self.transcript);
+        let state = State::AwaitNoise2 { start: self, version, channel };
+        Step { state, transmit: Some(noise1), event: None }
+    }
+
+    /// Noise begun, and its first message, made for this version.
+    fn noise1(&self, version: u8, psk: &Psk, transcript: &Transcript) -> (Channel, Vec<u8>) {
+        let channel =
+            |acquaintance| Channel::new(Side::Initiator, acquaintance, &self.party, psk, transcript);
+        let Some(peer) = self.expected() else {
+            let mut channel = channel(Acquaintance::None);
+            let noise1 = channel.write(Kind::Noise1, &[version], &[]);
+            return (channel, noise1);
+        };
+        // What is no key has no owner who could answer.
+        let mut channel = channel(Acquaintance::Responder(noise_key(&peer).unwrap_or_default()));
+        let noise1 = channel.write_introduction(Kind::Noise1, &[version], &self.party, &self.payload);
+        (channel, noise1)
     }
 
     fn on_noise2(self, message: &[u8], version: u8, mut channel: Channel) -> Result<Step, RefuseReason> {
-        let body = wire::body(Kind::Noise2, message)?;
-        let introduction = channel.read_introduction(body, &self.party)?;
-        match self.expected {
-            ExpectedPeer::Exactly(peer) if peer != introduction.peer => {
+        let payload =
+            channel.read(wire::body(Kind::Noise2, message)?).map_err(|_| RefuseReason::Malformed)?;
+        let introduction = channel.introduction(&payload, &self.party)?;
+        let mode = self.credential.mode();
+        if let Some(expected) = self.expected() {
+            if introduction.peer != expected {
                 return Err(RefuseReason::UnexpectedPeer);
             }
-            ExpectedPeer::Exactly(_) | ExpectedPeer::Anyone => {}
+            return Ok(Step::done(version, mode, introduction, channel.handshake_hash()));
         }
-        let transmit = Some(channel.write_introduction(Kind::Noise3, &self.party, &self.payload));
-        let mode = self.credential.mode();
+        let transmit = Some(channel.write_introduction(Kind::Noise3, &[], &self.party, &self.payload));
         let state = State::AwaitConfirm { version, mode, introduction, channel: channel.finish() };
         Ok(Step { state, transmit, event: None })
     }

@@ -8,7 +8,7 @@ use minicbor::{Decoder, Encoder};
 
 use super::reason::RefuseReason;
 use crate::id::PeerId;
-use crate::identity::{SIGNED_NOISE_KEY_BYTES, SignedNoiseKey};
+use crate::identity;
 use crate::limits::HANDSHAKE_PAYLOAD_BYTES_MAX;
 use crate::name::DisplayName;
 
@@ -24,20 +24,20 @@ pub(super) struct Introduction {
 }
 
 struct Fields<'a> {
-    signed_key: [u8; SIGNED_NOISE_KEY_BYTES],
+    peer: PeerId,
     name: &'a str,
     payload: &'a [u8],
 }
 
-pub(super) fn encode(signed_key: &SignedNoiseKey, name: &DisplayName, payload: &[u8]) -> Vec<u8> {
-    let mut map = Encoder::new(Vec::with_capacity(160 + payload.len()));
-    match write_fields(&mut map, signed_key, name, payload) {
+pub(super) fn encode(peer: PeerId, name: &DisplayName, payload: &[u8]) -> Vec<u8> {
+    let mut map = Encoder::new(Vec::with_capacity(64 + payload.len()));
+    match write_fields(&mut map, peer, name, payload) {
         Ok(()) => map.into_writer(),
         Err(_) => unreachable!("a vector takes every write"),
     }
 }
 
-/// Reads what `noise_key`'s owner said, and checks that it speaks of that key.
+/// Reads what `noise_key`'s owner said, and checks that the peer id is of that key.
 pub(super) fn decode(
     plaintext: &[u8],
     noise_key: &[u8],
@@ -47,15 +47,14 @@ pub(super) fn decode(
     if fields.payload.len() > HANDSHAKE_PAYLOAD_BYTES_MAX {
         return Err(RefuseReason::Malformed);
     }
-    let signed_key = SignedNoiseKey::verify(&fields.signed_key).map_err(|_| RefuseReason::UnexpectedPeer)?;
-    if signed_key.noise_key() != noise_key {
+    if identity::noise_key(&fields.peer).map_err(|_| RefuseReason::UnexpectedPeer)? != noise_key {
         return Err(RefuseReason::UnexpectedPeer);
     }
-    if signed_key.peer() == ourselves {
+    if fields.peer == ourselves {
         return Err(RefuseReason::SameIdentity);
     }
     Ok(Introduction {
-        peer: signed_key.peer(),
+        peer: fields.peer,
         name: DisplayName::new(fields.name),
         payload: fields.payload.to_vec(),
     })
@@ -63,12 +62,12 @@ pub(super) fn decode(
 
 fn write_fields(
     map: &mut Encoder<Vec<u8>>,
-    signed_key: &SignedNoiseKey,
+    peer: PeerId,
     name: &DisplayName,
     payload: &[u8],
 ) -> Result<(), EncodeError<Infallible>> {
     map.map(2 + u64::from(!payload.is_empty()))?;
-    map.u8(0)?.bytes(&signed_key.encode())?;
+    map.u8(0)?.bytes(&peer.0)?;
     map.u8(1)?.str(name.as_str())?;
     if !payload.is_empty() {
         map.u8(2)?.bytes(payload)?;
@@ -80,10 +79,10 @@ fn write_fields(
 fn read_fields(plaintext: &[u8]) -> Result<Option<Fields<'_>>, DecodeError> {
     let mut map = Decoder::new(plaintext);
     let Some(count) = map.map()?.filter(|&count| count <= FIELDS_MAX) else { return Ok(None) };
-    let (mut signed_key, mut name, mut payload) = (None, None, None);
+    let (mut peer, mut name, mut payload) = (None, None, None);
     for _ in 0..count {
         let twice = match map.u64()? {
-            0 => signed_key.replace(map.bytes()?).is_some(),
+            0 => peer.replace(map.bytes()?).is_some(),
             1 => name.replace(map.str()?).is_some(),
             2 => payload.replace(map.bytes()?).is_some(),
             3.. => {
@@ -95,10 +94,6 @@ fn read_fields(plaintext: &[u8]) -> Result<Option<Fields<'_>>, DecodeError> {
             return Ok(None);
         }
     }
-    let signed_key = signed_key.and_then(|bytes| bytes.try_into().ok());
-    Ok(signed_key.zip(name).map(|(signed_key, name)| Fields {
-        signed_key,
-        name,
-        payload: payload.unwrap_or_default(),
-    }))
+    let peer = peer.and_then(|bytes| bytes.try_into().ok()).map(PeerId);
+    Ok(peer.zip(name).map(|(peer, name)| Fields { peer, name, payload: payload.unwrap_or_default() }))
 }

@@ -15,10 +15,10 @@
 //! | `02` | HelloReply | R | chosen version 1 ‖ group id 16 |
 //! | `03` | PakeInitiator | I | SPAKE2 message of side A, 33 (password mode only) |
 //! | `04` | PakeResponder | R | SPAKE2 message of side B, 33 (password mode only) |
-//! | `05` | Noise1 | I | version it is made for 1 ‖ Noise message 1, empty payload |
+//! | `05` | Noise1 | I | version it is made for 1 ‖ Noise message 1, introduction (empty in password mode) |
 //! | `06` | Noise2 | R | Noise message 2, introduction |
-//! | `07` | Noise3 | I | Noise message 3, introduction |
-//! | `08` | Confirm | R | Noise transport message, the application's payload |
+//! | `07` | Noise3 | I | Noise message 3, introduction (password mode only) |
+//! | `08` | Confirm | R | Noise transport message, the application's payload (password mode only) |
 //! | `7f` | Refuse | both | [`RefuseReason`] code 1; ends the handshake at any point |
 //!
 //! The mode is `00` ‖ group id 16 ‖ ticket id 8 (ticket), `01` (password), or `02` ‖ group id 16 ‖ epoch 8
@@ -27,12 +27,13 @@
 //! version; if there is none it refuses before reading the mode.
 //!
 //! With a ticket or as a member the initiator foresees the reply: its own highest version, and the group. So Noise1 goes
-//! with Hello, and two round trips do. A responder that chose a lower version passes over that Noise1, and the
-//! initiator sends another one, for the transcript as it is.
+//! with Hello. A responder that chose a lower version passes over that Noise1, and the
+//! initiator sends another one, for the transcript as it is. It also knows whom it greets, and says
+//! who it is in its first message: one round trip after TLS both may speak. Noise2 is sent at admission.
 //!
-//! An *introduction* is a CBOR map: 0 = [`SignedNoiseKey`] (128 bytes), 1 =
-//! display name (text), 2 = the application's payload (bytes; Noise3 only, may be absent). Unknown keys are
-//! skipped.
+//! An *introduction* is a CBOR map: 0 = peer id (32 bytes), 1 =
+//! display name (text), 2 = the application's payload (bytes; may be absent). Unknown keys are
+//! skipped. The peer id has to be of the X25519 key with which Noise went ([`noise_key`](crate::identity::noise_key)).
 //!
 //! # Keys
 //! The *transcript* is `BLAKE3.derive_key("roundtable 1 handshake transcript", ..)` over Hello, HelloReply and
@@ -47,26 +48,29 @@
 //!   `KDF("password salt", group id)`; the group is Ed25519, and the sides' identities are
 //!   `roundtable 1 initiator` and `roundtable 1 responder`, each followed by the group id.
 //!
-//! Noise is `Noise_XXpsk0_25519_ChaChaPoly_BLAKE2s` with the prologue
-//! `"roundtable 1 noise, initiator is the quic client" ‖ 00 ‖ transcript ‖ exporter`.
+//! Noise is `Noise_IKpsk0_25519_ChaChaPoly_BLAKE2s` (password mode: `Noise_XXpsk0_25519_ChaChaPoly_BLAKE2s`)
+//! with the prologue `"roundtable 1 noise, initiator is the quic client" ‖ 00 ‖ transcript ‖ exporter`.
 //!
 //! # Why it holds
 //! - *Somebody in the middle* who ends TLS on both sides has two exporters, hence two prologues: Noise1 does
 //!   not decrypt. Relaying the SPAKE2 messages does not help, the key is bound to the exporter as well.
 //! - *A downgrade* (another version, mode or group in the clear part) changes the transcript, so the prologue.
-//! - *A replay* meets a fresh exporter, and were that repeated, a fresh responder's ephemeral key at Noise3.
+//! - *A replay* meets a fresh exporter, to which the responder's own random numbers in TLS contribute.
 //! - *A wrong secret* shows at Noise1, the first thing that depends on it. The initiator proves its secret
 //!   first, so someone probing a responder learns one bit for one counted attempt.
-//! - *Confirm* is there because with a PSK an initiator's own last message proves nothing to it about the
-//!   responder's verdict. Only after Confirm is the initiator done, and it can be told "refused" until then.
-//!   The responder is done when it sends Confirm: should that be lost, its connection closes without a word
+//! - *The responder has the last word*, Noise2 or Confirm, because an initiator's own last message proves nothing
+//!   to it about the responder's verdict. Only then is the initiator done, and it can be told "refused" until
+//!   then. The responder is done when it has sent it: should that be lost, its connection closes without a word
 //!   spoken on it.
+//! - *A member's stolen key* lets the thief pose as that member. In IK it lets a thief who holds the group's secret
+//!   as well pose to that member as anybody, until Noise2, which it cannot read as them, is answered: nothing that
+//!   a thief could not have by entering as the member, for a round trip less in every joining.
 //! - *A recording gives nothing to test offline.* Under TLS there is only ciphertext with forgotten keys. Even
 //!   for whoever ended TLS: ticket and epoch secrets have at least 128 random bits, and a password enters
 //!   only the SPAKE2 messages, each of which is uniformly distributed whatever the password; a guess can
 //!   be checked only by taking part, once per try. A party that takes part with a wrong guess gets
 //!   one Noise1 or one refusal, which say "no" to that guess and nothing about the others.
-//! - *Who holds a leaked ticket* cannot pose as its issuer: [`ExpectedPeer`].
+//! - *Who holds a leaked ticket* cannot pose as its issuer: without the issuer's key Noise1 does not decrypt.
 //!
 //! # Left out
 //! Deadlines, counting attempts, and the ticket's validity and uses are the caller's, who answers
@@ -91,7 +95,7 @@ mod secret;
 mod wire;
 
 pub use frame::{FRAME_HEADER_BYTES, FrameError, encode_frame, frame_bytes};
-pub use initiator::{Credential, ExpectedPeer, Initiator, InitiatorEvent};
+pub use initiator::{Credential, Initiator, InitiatorEvent};
 pub use reason::{HandshakeError, RefuseReason};
 pub use responder::{Newcomer, Responder, ResponderEvent};
 pub use secret::{EpochSecret, Secret, StretchedPassword, stretch_password};
@@ -100,7 +104,7 @@ pub use wire::Mode;
 use zeroize::Zeroizing;
 
 use crate::id::PeerId;
-use crate::identity::{Identity, SignedNoiseKey};
+use crate::identity::Identity;
 #[cfg(doc)]
 use crate::limits::HANDSHAKE_MESSAGE_BYTES_MAX;
 use crate::name::DisplayName;
@@ -135,7 +139,7 @@ pub struct Established {
     pub version: u8,
     /// Equal on both sides and different for every handshake; for short authentication strings.
     pub handshake_hash: [u8; 32],
-    /// What the other's application sent along: the initiator's from Noise3, the responder's from Confirm.
+    /// What the other's application sent along.
     pub payload: Vec<u8>,
     /// How the handshake was authenticated.
     pub mode: Mode,
@@ -144,7 +148,7 @@ pub struct Established {
 /// [`Local`], as a state machine keeps it.
 struct Party {
     noise_key: Zeroizing<[u8; 32]>,
-    signed_key: SignedNoiseKey,
+    peer: PeerId,
     name: DisplayName,
     exporter: Zeroizing<[u8; 32]>,
     seed: Zeroizing<[u8; 32]>,
@@ -156,7 +160,7 @@ impl Party {
     fn new(local: &Local<'_>) -> Self {
         Self {
             noise_key: local.identity.noise_private_key().clone(),
-            signed_key: local.identity.signed_noise_key(),
+            peer: local.identity.peer_id(),
             name: DisplayName::new(local.name),
             exporter: Zeroizing::new(local.exporter),
             seed: Zeroizing::new(local.seed),

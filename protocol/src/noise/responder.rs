@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use super::channel::{Channel, FinishedChannel};
+use super::channel::{Acquaintance, Channel, FinishedChannel};
 use super::introduction::Introduction;
 use super::pake::{Exchange, Pake, Side};
 use super::reason::{HandshakeError, RefuseReason};
@@ -51,7 +51,7 @@ pub struct Responder {
     event: Option<ResponderEvent>,
 }
 
-/// What stays the same until Noise3 has come.
+/// What stays the same until the initiator has introduced itself.
 struct Start {
     party: Party,
     group: GroupId,
@@ -73,8 +73,16 @@ enum State {
     AwaitPake { start: Start, greeting: Greeting, password: StretchedPassword },
     AwaitNoise1 { start: Start, greeting: Greeting, psk: Psk },
     AwaitNoise3 { start: Start, greeting: Greeting, channel: Channel },
-    AwaitAdmission { greeting: Greeting, introduction: Introduction, channel: FinishedChannel },
+    AwaitAdmission { greeting: Greeting, introduction: Introduction, answer: Answer },
     Ended,
+}
+
+/// How a newcomer is told that it may enter.
+enum Answer {
+    /// With our introduction, in Noise2.
+    Introduction { party: Party, channel: Channel },
+    /// It has that already: with Confirm.
+    Confirm(FinishedChannel),
 }
 
 /// A state reached, and what is to be sent or told on reaching it.
@@ -137,11 +145,11 @@ impl Responder {
     pub fn admit(&mut self, payload: &[u8]) {
         assert!(payload.len() <= HANDSHAKE_PAYLOAD_BYTES_MAX, "the payload is longer than allowed");
         match mem::replace(&mut self.state, State::Ended) {
-            State::AwaitAdmission { greeting, introduction, channel } => {
+            State::AwaitAdmission { greeting, introduction, answer } => {
                 let Introduction { peer, name, payload: theirs } = introduction;
                 let Greeting { version, mode, foreseen: _ } = greeting;
-                let handshake_hash = channel.handshake_hash;
-                self.transmit.push_back(channel.write_confirm(payload));
+                let (message, handshake_hash) = answer.write(payload);
+                self.transmit.push_back(message);
                 self.event = Some(ResponderEvent::Established(Established {
                     peer,
                     name,
@@ -188,6 +196,22 @@ impl Responder {
             Err(reason) => {
                 self.transmit.push_back(wire::refuse(reason));
                 self.event = Some(ResponderEvent::Failed(HandshakeError::Refusing(reason)));
+            }
+        }
+    }
+}
+
+impl Answer {
+    /// The message, and the hash of the handshake.
+    fn write(self, payload: &[u8]) -> (Vec<u8>, [u8; 32]) {
+        match self {
+            Self::Introduction { party, mut channel } => {
+                let message = channel.write_introduction(Kind::Noise2, &[], &party, payload);
+                (message, channel.handshake_hash())
+            }
+            Self::Confirm(channel) => {
+                let handshake_hash = channel.handshake_hash;
+                (channel.write_confirm(payload), handshake_hash)
             }
         }
     }
@@ -259,10 +283,22 @@ impl Start {
                 .map(|_| step)
                 .ok_or(RefuseReason::Malformed);
         }
-        let mut channel = Channel::new(Side::Responder, &self.party, &psk, &self.transcript);
-        channel.read_noise1(body).map_err(|_| RefuseReason::WrongSecret)?;
-        let transmit = Some(channel.write_introduction(Kind::Noise2, &self.party, &[]));
-        Ok(Step { state: State::AwaitNoise3 { start: self, greeting, channel }, transmit, event: None })
+        let acquaintance = match greeting.mode {
+            Mode::Password => Acquaintance::None,
+            Mode::Ticket { .. } | Mode::Member { .. } => Acquaintance::Ourselves,
+        };
+        let mut channel = Channel::new(Side::Responder, acquaintance, &self.party, &psk, &self.transcript);
+        let payload = channel.read(body).map_err(|_| RefuseReason::WrongSecret)?;
+        if let Acquaintance::None = acquaintance {
+            let transmit = Some(channel.write_introduction(Kind::Noise2, &[], &self.party, &[]));
+            return Ok(Step {
+                state: State::AwaitNoise3 { start: self, greeting, channel },
+                transmit,
+                event: None,
+            });
+        }
+        let introduction = channel.introduction(&payload, &self.party)?;
+        Ok(greeting.ask(introduction, Answer::Introduction { party: self.party, channel }))
     }
 
     fn on_noise3(
@@ -271,15 +307,23 @@ impl Start {
         greeting: Greeting,
         mut channel: Channel,
     ) -> Result<Step, RefuseReason> {
-        let body = wire::body(Kind::Noise3, message)?;
-        let introduction = channel.read_introduction(body, &self.party)?;
+        let payload =
+            channel.read(wire::body(Kind::Noise3, message)?).map_err(|_| RefuseReason::Malformed)?;
+        let introduction = channel.introduction(&payload, &self.party)?;
+        Ok(greeting.ask(introduction, Answer::Confirm(channel.finish())))
+    }
+}
+
+impl Greeting {
+    /// Whether this newcomer may enter.
+    fn ask(self, introduction: Introduction, answer: Answer) -> Step {
         let newcomer = Newcomer {
             peer: introduction.peer,
             name: introduction.name.clone(),
-            mode: greeting.mode,
+            mode: self.mode,
             payload: introduction.payload.clone(),
         };
-        let state = State::AwaitAdmission { greeting, introduction, channel: channel.finish() };
-        Ok(Step { state, transmit: None, event: Some(ResponderEvent::NeedAdmission(newcomer)) })
+        let state = State::AwaitAdmission { greeting: self, introduction, answer };
+        Step { state, transmit: None, event: Some(ResponderEvent::NeedAdmission(newcomer)) }
     }
 }

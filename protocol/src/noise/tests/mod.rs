@@ -33,11 +33,11 @@ fn password() -> StretchedPassword {
 }
 
 fn ticket_credential() -> Credential {
-    Credential::Ticket { group: GROUP, ticket: TICKET, secret: ticket_secret() }
+    Credential::Ticket { group: GROUP, ticket: TICKET, secret: ticket_secret(), from: bob().peer_id() }
 }
 
 fn member_credential() -> Credential {
-    Credential::Member { group: GROUP, epoch: 7, secret: epoch_secret() }
+    Credential::Member { group: GROUP, epoch: 7, secret: epoch_secret(), to: bob().peer_id() }
 }
 
 fn credentials() -> [Credential; 3] {
@@ -54,7 +54,6 @@ struct Meeting {
     responder_seed: u8,
     versions: [(u8, u8); 2],
     credential: Credential,
-    expected: ExpectedPeer,
     initiator_password: StretchedPassword,
     /// The responder's answer to each of its two questions.
     secret: fn(Mode) -> Result<Secret, RefuseReason>,
@@ -89,7 +88,6 @@ impl Meeting {
             responder_seed: 2,
             versions: [(1, 1), (1, 1)],
             credential,
-            expected: ExpectedPeer::Exactly(bob().peer_id()),
             initiator_password: password(),
             secret: our_secret,
             admission: |_| Ok(()),
@@ -106,7 +104,7 @@ impl Meeting {
         let alice =
             party(&self.initiator, "Alice\u{202e}", self.initiator_exporter, self.initiator_seed, ours);
         let bob = party(&self.responder, "Bob", self.responder_exporter, self.responder_seed, theirs);
-        let initiator = Initiator::with_party(alice, self.credential.clone(), self.expected, b"from alice");
+        let initiator = Initiator::with_party(alice, self.credential.clone(), b"from alice");
         (initiator, Responder::with_party(bob, GROUP))
     }
 
@@ -117,8 +115,15 @@ impl Meeting {
     /// Runs until nothing moves. `tamper` sees each message with its number, from 0, and may change it.
     ///
     /// Panics if one side has not come to an end then: it would hang in a real connection.
-    fn run_tampered(&self, mut tamper: impl FnMut(From, usize, &mut Vec<u8>)) -> (Ending, Ending) {
-        let (mut initiator, mut responder) = self.sides();
+    fn run_tampered(&self, tamper: impl FnMut(From, usize, &mut Vec<u8>)) -> (Ending, Ending) {
+        self.run_sides(self.sides(), tamper)
+    }
+
+    fn run_sides(
+        &self,
+        (mut initiator, mut responder): (Initiator, Responder),
+        mut tamper: impl FnMut(From, usize, &mut Vec<u8>),
+    ) -> (Ending, Ending) {
         let (mut ours, mut theirs) = (None, None);
         let mut number = 0;
         loop {
