@@ -5,6 +5,22 @@ use std::time::Duration;
 /// Members of one group. A newcomer beyond it is refused with "the group is full".
 pub const MEMBERS_MAX: usize = 64;
 
+/// Operations of one group's history: a few thousand joinings. More are refused; then the group can only go on as it is, or
+/// begin anew.
+pub const OPERATIONS_MAX: usize = 4096;
+
+/// Places among them kept for removals, locks, revocations and farewells, so that no flood of additions keeps somebody in.
+pub const OPERATIONS_RESERVED: usize = 1024;
+
+/// Operations of one member. More are refused.
+pub const OPERATIONS_OF_AUTHOR_MAX: usize = 1024;
+
+/// Bytes of one operation: the longest of this version has 700. A longer one is refused.
+pub const OPERATION_BYTES_MAX: usize = 1024;
+
+/// Operations that one names as having come just before. More are left out, and come before the next one.
+pub const PARENTS_MAX: usize = 16;
+
 /// Routes remembered for one peer. Beyond it the least useful one that is not in use is forgotten.
 pub const ROUTES_MAX: usize = 8;
 

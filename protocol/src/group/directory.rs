@@ -1,8 +1,6 @@
-//! Who is in the group, and by which tickets one comes in.
+//! What members are called and where they may be reached, and by which tickets one comes in.
 //!
-//! The roster is what this member knows: members are added when a member we trust introduces them and
-//! removed when they leave or stay away too long. It is ordered, bounded and has no clock. Signatures on
-//! its changes, roles, locking and removal of others are left out of this first version of the roster.
+//! Ordered, bounded and without a clock. Nothing here is signed, see the parent module.
 
 use crate::control::{Grant, Member};
 use crate::id::PeerId;
@@ -21,7 +19,7 @@ pub struct MemberRecord {
     pub reach: Reach,
 }
 
-/// What became of a member that was told to the roster.
+/// What became of a member that was told to the directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Added {
     /// It was not known: tell the others, connect to it.
@@ -34,7 +32,7 @@ pub enum Added {
 
 /// The members other than oneself, and the tickets.
 #[derive(Debug, Default)]
-pub struct Roster {
+pub struct Directory {
     members: BTreeMap<PeerId, MemberRecord>,
     grants: BTreeMap<[u8; 8], Grant>,
 }
@@ -50,7 +48,7 @@ pub enum GrantState {
     Unknown,
 }
 
-impl Roster {
+impl Directory {
     /// Adds or updates a member.
     pub fn add(&mut self, id: PeerId, name: &str, mut reach: Reach) -> Added {
         reach.addresses.truncate(CANDIDATES_MAX);
@@ -141,7 +139,7 @@ impl Roster {
     }
 }
 
-/// Why [`Roster::find`] found no member.
+/// Why [`Directory::find`] found no member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FindError {
     /// No member has that name or id.
@@ -164,7 +162,7 @@ pub fn describe(id: PeerId, name: &str, reach: &Reach) -> Member {
 
 #[cfg(test)]
 mod tests {
-    use super::{Added, FindError, GrantState, Roster};
+    use super::{Added, Directory, FindError, GrantState};
     use crate::control::{Grant, Message, Welcome};
     use crate::id::PeerId;
     use crate::invite::{TicketId, TicketSecret};
@@ -177,81 +175,81 @@ mod tests {
 
     #[test]
     fn the_group_has_a_last_seat() {
-        let mut roster = Roster::default();
+        let mut directory = Directory::default();
         for n in 1..MEMBERS_MAX as u8 {
-            assert_eq!(roster.add(peer(n), "x", Reach::default()), Added::New);
+            assert_eq!(directory.add(peer(n), "x", Reach::default()), Added::New);
         }
-        assert_eq!(roster.add(peer(200), "x", Reach::default()), Added::Full);
-        assert_eq!(roster.add(peer(1), "y", Reach::default()), Added::Known);
+        assert_eq!(directory.add(peer(200), "x", Reach::default()), Added::Full);
+        assert_eq!(directory.add(peer(1), "y", Reach::default()), Added::Known);
     }
 
     #[test]
     fn a_member_is_found_by_name_or_beginning_of_id() {
-        let mut roster = Roster::default();
-        roster.add(peer(1), "Ada", Reach::default());
-        roster.add(peer(2), "Bob", Reach::default());
-        roster.add(peer(3), "bob", Reach::default());
-        assert_eq!(roster.find("ada"), Ok(peer(1)));
-        assert_eq!(roster.find(&peer(2).short()), Ok(peer(2)));
-        assert_eq!(roster.find("bob"), Err(FindError::Several));
-        assert_eq!(roster.find("eve"), Err(FindError::Nobody));
+        let mut directory = Directory::default();
+        directory.add(peer(1), "Ada", Reach::default());
+        directory.add(peer(2), "Bob", Reach::default());
+        directory.add(peer(3), "bob", Reach::default());
+        assert_eq!(directory.find("ada"), Ok(peer(1)));
+        assert_eq!(directory.find(&peer(2).short()), Ok(peer(2)));
+        assert_eq!(directory.find("bob"), Err(FindError::Several));
+        assert_eq!(directory.find("eve"), Err(FindError::Nobody));
     }
 
     #[test]
     fn others_can_neither_void_nor_prolong_a_ticket() {
-        let mut roster = Roster::default();
+        let mut directory = Directory::default();
         let grant = |n: u64, secret, expiry| Grant {
             ticket: n.to_be_bytes().into(),
             secret: [secret; 16].into(),
             expiry,
         };
-        roster.grant(grant(0, 7, 100));
+        directory.grant(grant(0, 7, 100));
         for n in 0..2 * GRANTS_MAX as u64 {
-            roster.learn_grant(grant(n, 9, u64::MAX), 200);
+            directory.learn_grant(grant(n, 9, u64::MAX), 200);
         }
         let valid = GrantState::Valid(TicketSecret::from_bytes([7; 16]));
-        assert_eq!(roster.grant_state(TicketId(0u64.to_be_bytes()), 50), valid);
-        assert_eq!(roster.grant_state(TicketId(0u64.to_be_bytes()), 150), GrantState::Expired);
-        assert_eq!(roster.grant_state(TicketId(1u64.to_be_bytes()), 250), GrantState::Expired);
-        assert_eq!(roster.grants().len(), GRANTS_MAX);
+        assert_eq!(directory.grant_state(TicketId(0u64.to_be_bytes()), 50), valid);
+        assert_eq!(directory.grant_state(TicketId(0u64.to_be_bytes()), 150), GrantState::Expired);
+        assert_eq!(directory.grant_state(TicketId(1u64.to_be_bytes()), 250), GrantState::Expired);
+        assert_eq!(directory.grants().len(), GRANTS_MAX);
     }
 
     #[test]
     fn a_full_group_fits_into_a_welcome() {
-        let mut roster = Roster::default();
+        let mut directory = Directory::default();
         let address = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".parse().expect("an address");
         for n in 1..MEMBERS_MAX as u8 {
             let server = format!("turn:{}", "x".repeat(TICKET_RELAY_BYTES_MAX - "turn: 192.0.2.1:5".len()));
             let relay = format!("{server} 192.0.2.1:5").parse().expect("a relay");
             let reach = Reach { addresses: vec![address; 16], relays: vec![relay] };
-            roster.add(peer(n), &"\u{1f600}".repeat(40), reach);
-            roster.grant(Grant {
+            directory.add(peer(n), &"\u{1f600}".repeat(40), reach);
+            directory.grant(Grant {
                 ticket: u64::from(n).to_be_bytes().into(),
                 secret: [7; 16].into(),
                 expiry: u64::MAX,
             });
         }
-        let members = roster
+        let members = directory
             .iter()
             .map(|(id, record)| super::describe(id, record.name.as_str(), &record.reach))
             .collect();
-        let (grants, secret, group) = (roster.grants(), [9; 32].into(), [1; 16].into());
+        let (grants, secret, group) = (directory.grants(), [9; 32].into(), [1; 16].into());
         let welcome = Welcome { epoch: u64::MAX, epoch_secret: secret, members, grants, group };
         assert!(Message::Welcome(welcome).encode().len() < CONTROL_MESSAGE_BYTES_MAX);
     }
 
     #[test]
     fn tickets_expire_and_the_table_is_bounded() {
-        let mut roster = Roster::default();
+        let mut directory = Directory::default();
         for n in 0..=GRANTS_MAX as u64 {
             let ticket = n.to_be_bytes();
-            roster.grant(Grant { ticket: ticket.into(), secret: [7; 16].into(), expiry: 1000 + n });
+            directory.grant(Grant { ticket: ticket.into(), secret: [7; 16].into(), expiry: 1000 + n });
         }
-        assert_eq!(roster.grant_state(TicketId(0u64.to_be_bytes()), 10), GrantState::Unknown);
+        assert_eq!(directory.grant_state(TicketId(0u64.to_be_bytes()), 10), GrantState::Unknown);
         assert_eq!(
-            roster.grant_state(TicketId(5u64.to_be_bytes()), 10),
+            directory.grant_state(TicketId(5u64.to_be_bytes()), 10),
             GrantState::Valid(TicketSecret::from_bytes([7; 16]))
         );
-        assert_eq!(roster.grant_state(TicketId(5u64.to_be_bytes()), 1006), GrantState::Expired);
+        assert_eq!(directory.grant_state(TicketId(5u64.to_be_bytes()), 1006), GrantState::Expired);
     }
 }

@@ -1,0 +1,238 @@
+//! All operations that are known: a graph that only grows, every operation after those it names.
+//!
+//! Whoever has the same operations has the same history, in whatever order they came. What they mean is for
+//! [`rules`](super::rules) to say.
+
+use super::operation::{Action, Operation, OperationId};
+use crate::id::{GroupId, PeerId};
+use crate::limits::{OPERATIONS_MAX, OPERATIONS_OF_AUTHOR_MAX, OPERATIONS_RESERVED};
+use std::collections::BTreeMap;
+
+/// An operation's place: predecessors have smaller ones. Differs from member to member.
+pub(super) type Place = usize;
+
+/// A set of places.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Places(Vec<u64>);
+
+/// What is known of a group.
+#[derive(Clone, Debug)]
+pub struct History {
+    operations: Vec<Known>,
+    places: BTreeMap<OperationId, Place>,
+    /// Those that nothing comes after.
+    heads: Places,
+    of_author: BTreeMap<PeerId, usize>,
+    /// The first operation with which an author went on from another one.
+    first_after: BTreeMap<(PeerId, Option<OperationId>), Place>,
+}
+
+/// An operation with what follows from its place.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) operation: Operation,
+    /// All that came before.
+    pub(super) past: Places,
+    /// The longest way to the creation.
+    pub(super) depth: u32,
+    /// The author's own operation before this one, when it is no addition.
+    pub(super) previous: Option<Place>,
+    /// The author said something else at this place or before: two chains where an honest member has one.
+    pub(super) is_forked: bool,
+}
+
+/// Why an operation was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// Something that came before it is missing.
+    #[error("a group operation without what came before it")]
+    Missing,
+    /// It is the beginning of another group.
+    #[error("a group operation of another group")]
+    Foreign,
+    /// The author does not go on from where it was.
+    #[error("a group operation whose author does not go on from its last one")]
+    Unchained,
+    /// There are too many, of this author or in all.
+    #[error("the group's history is full")]
+    Full,
+}
+
+impl Places {
+    pub(super) fn contains(&self, place: Place) -> bool {
+        self.0.get(place / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
+    }
+
+    pub(super) fn insert(&mut self, place: Place) {
+        let word = place / 64;
+        if word >= self.0.len() {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (place % 64);
+    }
+
+    fn remove(&mut self, place: Place) {
+        if let Some(word) = self.0.get_mut(place / 64) {
+            *word &= !(1 << (place % 64));
+        }
+    }
+
+    pub(super) fn extend(&mut self, other: &Self) {
+        if other.0.len() > self.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        self.0.iter_mut().zip(&other.0).for_each(|(ours, theirs)| *ours |= theirs);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Place> {
+        self.0.iter().enumerate().flat_map(|(index, &word)| {
+            (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| index * 64 + bit)
+        })
+    }
+}
+
+impl History {
+    /// Begins with a group's creation, if that is what it is.
+    pub fn begin(creation: Operation) -> Result<Self, NotTaken> {
+        if !matches!(creation.action, Action::Create { .. }) {
+            return Err(NotTaken::Foreign);
+        }
+        let mut history = Self {
+            operations: Vec::new(),
+            places: BTreeMap::new(),
+            heads: Places::default(),
+            of_author: BTreeMap::new(),
+            first_after: BTreeMap::new(),
+        };
+        history.place(creation, None);
+        Ok(history)
+    }
+
+    /// Takes an operation; returns whether it is new.
+    pub fn take(&mut self, operation: Operation) -> Result<bool, NotTaken> {
+        if self.places.contains_key(&operation.id) {
+            return Ok(false);
+        }
+        let previous = self.check_place(&operation)?;
+        self.place(operation, previous);
+        Ok(true)
+    }
+
+    /// Whether it may stand where it says; the author's own operation before it.
+    fn check_place(&self, operation: &Operation) -> Result<Option<Place>, NotTaken> {
+        let Some(previous) = operation.previous else { return Err(NotTaken::Foreign) };
+        if !operation.predecessors().all(|id| self.places.contains_key(&id)) {
+            return Err(NotTaken::Missing);
+        }
+        let place = self.places[&previous];
+        let before = &self.operations[place].operation;
+        let is_own = before.author == operation.author;
+        if !is_own && !matches!(before.action, Action::Add { peer, .. } if peer == operation.author) {
+            return Err(NotTaken::Unchained);
+        }
+        let is_needed_most = matches!(
+            operation.action,
+            Action::Remove { .. } | Action::SetAdmission(_) | Action::Revoke(_) | Action::Leave
+        );
+        let room = if is_needed_most { OPERATIONS_MAX } else { OPERATIONS_MAX - OPERATIONS_RESERVED };
+        let of_author = self.of_author.get(&operation.author).copied().unwrap_or(0);
+        if self.operations.len() >= room || of_author >= OPERATIONS_OF_AUTHOR_MAX {
+            return Err(NotTaken::Full);
+        }
+        Ok(is_own.then_some(place))
+    }
+
+    fn place(&mut self, operation: Operation, previous: Option<Place>) {
+        let (mut past, mut depth) = (Places::default(), 0);
+        for id in operation.predecessors() {
+            let place = self.places[&id];
+            past.extend(&self.operations[place].past);
+            past.insert(place);
+            depth = depth.max(self.operations[place].depth + 1);
+            self.heads.remove(place);
+        }
+        let place = self.operations.len();
+        self.heads.insert(place);
+        self.places.insert(operation.id, place);
+        *self.of_author.entry(operation.author).or_default() += 1;
+        let (author, after) = (operation.author, operation.previous);
+        self.operations.push(Known { operation, past, depth, previous, is_forked: false });
+        self.mark_fork(place, author, after);
+    }
+
+    /// Two operations of one author that go on from the same one are a fork, and so is all that goes on from them.
+    fn mark_fork(&mut self, place: Place, author: PeerId, after: Option<OperationId>) {
+        let first = *self.first_after.entry((author, after)).or_insert(place);
+        let is_forked = |known: &[Known], place: Place| {
+            known[place].previous.is_some_and(|previous| known[previous].is_forked)
+        };
+        if first == place {
+            self.operations[place].is_forked = is_forked(&self.operations, place);
+            return;
+        }
+        self.operations[place].is_forked = true;
+        if !self.operations[first].is_forked {
+            self.operations[first].is_forked = true;
+            for later in first + 1..self.operations.len() {
+                self.operations[later].is_forked |= is_forked(&self.operations, later);
+            }
+        }
+    }
+
+    /// The group.
+    pub fn group(&self) -> GroupId {
+        self.operations[0].operation.id.group()
+    }
+
+    /// How many operations there are.
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Never: there is a creation.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// Those that nothing comes after: they stand for everything that is known.
+    pub fn heads(&self) -> Vec<OperationId> {
+        self.heads.iter().map(|place| self.operations[place].operation.id).collect()
+    }
+
+    /// What somebody with these heads does not know, predecessors first. Heads that are unknown here are passed over.
+    pub fn unknown_to(&self, heads: &[OperationId]) -> Vec<&Operation> {
+        let mut known = Places::default();
+        for place in heads.iter().filter_map(|head| self.places.get(head)) {
+            known.insert(*place);
+            known.extend(&self.operations[*place].past);
+        }
+        let unknown = self.operations.iter().enumerate().filter(|(place, _)| !known.contains(*place));
+        unknown.map(|(_, known)| &known.operation).collect()
+    }
+
+    /// Whether this operation is known.
+    pub fn contains(&self, id: OperationId) -> bool {
+        self.places.contains_key(&id)
+    }
+
+    /// The newest operation that made this peer a member.
+    pub fn newest_addition(&self, peer: PeerId) -> Option<OperationId> {
+        let adds = self.operations.iter().filter(|known| known.adds(peer));
+        adds.max_by_key(|known| (known.depth, known.operation.id)).map(|known| known.operation.id)
+    }
+
+    pub(super) fn known(&self) -> &[Known] {
+        &self.operations
+    }
+}
+
+impl Known {
+    /// Whether it makes this peer a member, if it is in force.
+    pub(super) fn adds(&self, peer: PeerId) -> bool {
+        match self.operation.action {
+            Action::Create { .. } => self.operation.author == peer,
+            Action::Add { peer: added, .. } => added == peer,
+            _ => false,
+        }
+    }
+}
