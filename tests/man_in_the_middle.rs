@@ -135,7 +135,7 @@ async fn meet<T>(
             (Credential::Password, Password::Typed(typed))
         }
         Way::Member => {
-            doors.roster(|roster| roster.add(joiner_id, "Joiner", Reach::default()));
+            doors.directory(|directory| directory.add(joiner_id, "Joiner", Reach::default()));
             let secret = EpochSecret::from_bytes(SECRET);
             (Credential::Member { group, epoch: 1, secret, to: host_id }, Password::None)
         }

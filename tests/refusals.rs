@@ -101,10 +101,11 @@ fn a_ticket_of_another_group_is_foreign_and_an_impostor_is_not_the_issuer() {
     assert_refused(&Running::join(&[&guessed]), 4, "wrong_secret", "password or ticket is wrong");
     assert_told(&other, "wrong_secret");
 
-    // Whoever holds the ticket poses as somebody else: here the ticket names another issuer.
+    // Whoever holds the ticket poses as somebody else: here the ticket names another issuer. What is said to that one,
+    // nobody else can read.
     let issuer: Ticket = others.parse().unwrap();
     let impostor = altered(&ticket, |ticket| ticket.issuer = issuer.issuer);
-    assert_refused(&Running::join(&[&impostor]), 4, "unexpected_peer", "not who was expected");
+    assert_refused(&Running::join(&[&impostor]), 4, "wrong_secret", "password or ticket is wrong");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use super::command::TICKET_LIFETIME;
 use crate::net::handshake::Doorkeeper;
 use protocol::control::{Grant, Welcome};
-use protocol::group::{GrantState, Roster};
+use protocol::group::{Directory, GrantState};
 use protocol::id::GroupId;
 use protocol::id::PeerId;
 use protocol::invite::{Ticket, TicketId, TicketSecret};
@@ -31,7 +31,7 @@ struct Inner {
     me: PeerId,
     epoch: u64,
     epoch_secret: EpochSecret,
-    roster: Roster,
+    directory: Directory,
     password: Option<StretchedPassword>,
     guesses: VecDeque<Instant>,
 }
@@ -55,7 +55,7 @@ impl Doors {
             me,
             epoch,
             epoch_secret: EpochSecret::from_bytes(epoch_secret),
-            roster: Roster::default(),
+            directory: Directory::default(),
             password: None,
             guesses: VecDeque::new(),
         })))
@@ -65,9 +65,9 @@ impl Doors {
         self.0.lock().expect("no holder of the group panics")
     }
 
-    /// Looks at or changes the roster.
-    pub fn roster<T>(&self, work: impl FnOnce(&mut Roster) -> T) -> T {
-        work(&mut self.lock().roster)
+    /// Looks at or changes the directory.
+    pub fn directory<T>(&self, work: impl FnOnce(&mut Directory) -> T) -> T {
+        work(&mut self.lock().directory)
     }
 
     /// Takes over tickets that another member tells of.
@@ -75,7 +75,7 @@ impl Doors {
         let latest = now_unix() + TICKET_LIFETIME.as_secs();
         let mut inner = self.lock();
         for grant in grants {
-            inner.roster.learn_grant(grant, latest);
+            inner.directory.learn_grant(grant, latest);
         }
     }
 
@@ -105,7 +105,7 @@ impl Doors {
             relays: reach.relays.iter().map(ToString::to_string).collect(),
         };
         let grant = Grant { ticket: id.into(), secret: secret.into(), expiry: ticket.expires_at };
-        inner.roster.grant(grant.clone());
+        inner.directory.grant(grant.clone());
         (ticket, grant)
     }
 }
@@ -128,7 +128,7 @@ impl Doorkeeper for Doors {
     fn secret(&self, mode: &Mode) -> Result<Secret, RefuseReason> {
         let mut inner = self.lock();
         match *mode {
-            Mode::Ticket { ticket, .. } => match inner.roster.grant_state(ticket, now_unix()) {
+            Mode::Ticket { ticket, .. } => match inner.directory.grant_state(ticket, now_unix()) {
                 GrantState::Valid(secret) => Ok(Secret::Ticket(secret)),
                 GrantState::Expired => Err(RefuseReason::ExpiredTicket),
                 GrantState::Unknown => Err(RefuseReason::UnknownTicket),
@@ -154,11 +154,11 @@ impl Doorkeeper for Doors {
         if newcomer.peer == inner.me {
             return Err(RefuseReason::SameIdentity);
         }
-        let known = inner.roster.get(newcomer.peer).is_some();
+        let known = inner.directory.get(newcomer.peer).is_some();
         match newcomer.mode {
             Mode::Member { .. } if known => Ok(()),
             Mode::Member { .. } => Err(RefuseReason::NotAMember),
-            Mode::Ticket { .. } | Mode::Password if inner.roster.is_full() && !known => {
+            Mode::Ticket { .. } | Mode::Password if inner.directory.is_full() && !known => {
                 Err(RefuseReason::GroupFull)
             }
             Mode::Password => {
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(doors.secret(&foreign).err(), Some(RefuseReason::UnknownTicket));
         let (ticket, mut grant) = doors.mint(Duration::from_secs(60), &Reach::default());
         grant.expiry = 1;
-        doors.roster(|roster| roster.grant(grant));
+        doors.directory(|directory| directory.grant(grant));
         let expired = Mode::Ticket { group: ticket.group, ticket: ticket.id };
         assert_eq!(doors.secret(&expired).err(), Some(RefuseReason::ExpiredTicket));
     }

@@ -137,7 +137,9 @@ impl Session {
         } else if let Some(link) = self.members.get(&peer).and_then(Member::link) {
             // Each may have met people while the other was out of reach.
             link.send(Message::Members(Members { members: self.descriptions() }));
-            link.send(Message::Grants(Grants { grants: self.doors.roster(|roster| roster.grants()) }));
+            link.send(Message::Grants(Grants {
+                grants: self.doors.directory(|directory| directory.grants()),
+            }));
         }
         self.send_own_state(peer);
         if new {
@@ -151,15 +153,15 @@ impl Session {
             epoch,
             epoch_secret: (*secret.as_bytes()).into(),
             members: self.descriptions(),
-            grants: self.doors.roster(|roster| roster.grants()),
+            grants: self.doors.directory(|directory| directory.grants()),
             group: super::group_of(&self.doors).0.into(),
         })
     }
 
     /// Tells everybody but `except` and the member itself about it.
     fn introduce(&self, peer: PeerId, except: Option<PeerId>) {
-        let described = self.doors.roster(|roster| {
-            roster.get(peer).map(|record| describe(peer, record.name.as_str(), &record.reach))
+        let described = self.doors.directory(|directory| {
+            directory.get(peer).map(|record| describe(peer, record.name.as_str(), &record.reach))
         });
         let Some(member) = described else {
             return;
@@ -189,7 +191,7 @@ impl Session {
         if peer == self.me() || (known && introduced_by.is_some()) {
             return false;
         }
-        match self.doors.roster(|roster| roster.add(peer, name, reach)) {
+        match self.doors.directory(|directory| directory.add(peer, name, reach)) {
             Added::New => {
                 self.members.insert(peer, Member::new(introduced_by));
                 true
@@ -393,7 +395,7 @@ impl Session {
                     message: format!("{name} is in the group, but cannot be reached from here"),
                     hint: "you do not hear each other; ask them to join again".into(),
                 });
-                self.doors.roster(|roster| roster.remove(peer));
+                self.doors.directory(|directory| directory.remove(peer));
                 self.members.remove(&peer);
                 self.announce_group();
             }
@@ -403,7 +405,7 @@ impl Session {
     /// A member is out of the group.
     pub(super) fn on_gone(&mut self, peer: PeerId) {
         self.drop_link(peer, close::GONE, "away too long");
-        let known = self.doors.roster(|roster| roster.remove(peer));
+        let known = self.doors.directory(|directory| directory.remove(peer));
         if let Some(mut member) = self.members.remove(&peer) {
             member.stop_dialling();
         }
@@ -432,9 +434,11 @@ impl Session {
             while started.elapsed() < SEAT_KEPT {
                 pause = pauses.next().map_or(pause, Duration::from_millis);
                 tokio::time::sleep(pause).await;
-                let reach = doors.roster(|r| r.get(peer).map(|m| m.reach.clone()).unwrap_or_default());
+                let reach = doors
+                    .directory(|directory| directory.get(peer).map(|m| m.reach.clone()).unwrap_or_default());
                 let mut tries = JoinSet::new();
-                // Only one at a time shakes hands: were two to succeed, the two sides might keep different ones.
+                // Only one at a time shakes hands, and none after one that succeeded: the other side takes the newest,
+                // and we would hang up on it.
                 let turn = Arc::new(tokio::sync::Mutex::new(()));
                 for way in ways(&surroundings.connectivity, reach) {
                     let (surroundings, credential, turn) =
@@ -446,16 +450,16 @@ impl Session {
                         let dialled = tokio::time::timeout(DIAL_DEADLINE, dialling).await;
                         let dialled = dialled.map_err(|_| "no answer".to_string())?;
                         let dialled = dialled.map_err(|error| error.to_string())?;
-                        let _turn = turn.lock().await;
+                        let turn = turn.lock_owned().await;
                         let myself = &surroundings.myself;
                         let shaken =
                             handshake::initiate(dialled, myself, credential, Password::None, started);
-                        shaken.await.map_err(|error| error.to_string())
+                        shaken.await.map(|shaken| (shaken, turn)).map_err(|error| error.to_string())
                     });
                 }
                 while let Some(tried) = tries.join_next().await {
                     match tried {
-                        Ok(Ok((authenticated, mode))) => {
+                        Ok(Ok(((authenticated, mode), _turn))) => {
                             let _ = reports.send(Report::Authenticated(Box::new(authenticated), mode)).await;
                             return;
                         }

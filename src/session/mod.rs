@@ -268,7 +268,7 @@ impl Session {
     }
 
     fn set_volume(&mut self, who: &str, db: f32) {
-        let found = self.doors.roster(|roster| roster.find(who));
+        let found = self.doors.directory(|directory| directory.find(who));
         match found {
             Ok(peer) => {
                 if let Some(member) = self.members.get_mut(&peer) {
@@ -300,8 +300,8 @@ impl Session {
         let myself = &self.surroundings.myself;
         let mut members =
             vec![GroupMember { peer: self.me().to_string(), name: myself.name.clone(), me: true }];
-        self.doors.roster(|roster| {
-            members.extend(roster.iter().map(|(id, record)| GroupMember {
+        self.doors.directory(|directory| {
+            members.extend(directory.iter().map(|(id, record)| GroupMember {
                 peer: id.to_string(),
                 name: record.name.to_string(),
                 me: false,
@@ -320,9 +320,9 @@ impl Session {
 
     /// Everybody as the roster describes them, ourselves included.
     fn descriptions(&self) -> Vec<protocol::control::Member> {
-        let mut all = self.doors.roster(|roster| {
+        let mut all = self.doors.directory(|directory| {
             let described =
-                roster.iter().map(|(id, member)| describe(id, member.name.as_str(), &member.reach));
+                directory.iter().map(|(id, member)| describe(id, member.name.as_str(), &member.reach));
             described.collect::<Vec<_>>()
         });
         all.push(describe(

@@ -243,7 +243,8 @@ impl Session {
     }
 
     pub(super) fn name_of(&self, peer: PeerId) -> String {
-        let name = self.doors.roster(|roster| roster.get(peer).map(|member| member.name.to_string()));
+        let name =
+            self.doors.directory(|directory| directory.get(peer).map(|member| member.name.to_string()));
         name.filter(|name| !name.is_empty()).unwrap_or_else(|| peer.short())
     }
 }
