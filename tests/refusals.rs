@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod spawn;
 
+use protocol::group::Admission;
 use protocol::identity::Identity;
 use protocol::invite::Ticket;
 use protocol::noise::{RefuseReason, encode_frame};
@@ -13,6 +14,7 @@ use roundtable::net::node::Node;
 use roundtable::net::platform::System;
 use roundtable::net::socket::StunDatagram;
 use roundtable::net::udp::SystemUdp;
+use roundtable::session::doors::Terms;
 use roundtable::session::event::Event;
 use roundtable::session::{Session, Surroundings, Wiring, entering};
 use roundtable::voice::engine::engine;
@@ -161,9 +163,17 @@ fn a_ticket_whose_expiry_was_forged_is_refused_by_the_host() {
         };
         let (frames, _) = broadcast::channel(8);
         let epoch = Instant::now();
-        let surroundings = Surroundings { node, myself: Arc::new(myself), frames, epoch, connectivity };
-        let doors = entering::found(&surroundings);
-        let (mut ticket, _) = doors.mint(Duration::ZERO, &surroundings.connectivity.reach());
+        let surroundings = Surroundings {
+            node,
+            myself: Arc::new(myself),
+            frames,
+            epoch,
+            connectivity,
+            waiting: Arc::default(),
+        };
+        let doors = entering::found(&surroundings, Admission::Open);
+        let terms = Terms { uses: 0, lifetime: Duration::ZERO };
+        let (mut ticket, _) = doors.mint(terms, &surroundings.connectivity.reach(), Vec::new());
         let (_engine, control) = engine(4, None).unwrap();
         let (_commands, commands) = mpsc::channel(1);
         let (events, mut told) = mpsc::channel(64);

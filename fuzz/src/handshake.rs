@@ -53,6 +53,7 @@ pub fn handshake(data: &[u8]) {
             match event {
                 InitiatorEvent::Established(_) => assert!(!to_initiator_changed, "the initiator connected"),
                 InitiatorEvent::NeedPassword { .. } => unreachable!("a ticket or a membership needs none"),
+                InitiatorEvent::Waiting => {}
                 InitiatorEvent::Failed(_) => {}
             }
         }

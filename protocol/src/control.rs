@@ -12,19 +12,19 @@
 //! | 4 | [`VoiceState`] |
 //! | 5 | [`Leave`] |
 //! | 6 | [`Candidates`] |
+//! | 8 | [`Heads`] |
+//! | 9 | [`Operations`] |
+//! | 10 | [`Epoch`] |
 
 use crate::limits::CONTROL_MESSAGE_BYTES_MAX;
-use minicbor::bytes::ByteArray;
+use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
 
-/// What the member that let a newcomer in tells it first.
+/// What the member that let a newcomer in tells it after all [`Operations`].
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Welcome {
-    /// Number of the group's current secret.
-    #[n(0)]
-    pub epoch: u64,
-    /// The secret by which members recognise each other.
+    /// The secret by which members recognise each other at present.
     #[n(1)]
     pub epoch_secret: ByteArray<32>,
     /// Everybody in the group, the sender included.
@@ -40,10 +40,7 @@ pub struct Welcome {
 
 impl std::fmt::Debug for Welcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Welcome")
-            .field("epoch", &self.epoch)
-            .field("members", &self.members)
-            .finish_non_exhaustive()
+        f.debug_struct("Welcome").field("members", &self.members).finish_non_exhaustive()
     }
 }
 
@@ -88,6 +85,12 @@ pub struct Grant {
     /// Unix time in seconds after which it is void.
     #[n(2)]
     pub expiry: u64,
+    /// Who minted it.
+    #[n(3)]
+    pub issuer: ByteArray<32>,
+    /// The epoch's name in which it was minted, and with which it ends.
+    #[n(4)]
+    pub epoch: u64,
 }
 
 impl std::fmt::Debug for Grant {
@@ -153,6 +156,57 @@ pub struct CandidateInfo {
     pub address: String,
 }
 
+/// The newest operations that the sender knows: the receiver answers with those that come after or beside them.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Heads {
+    /// Ids of operations.
+    #[n(0)]
+    pub heads: Vec<ByteArray<32>>,
+}
+
+/// What members said about the group, predecessors first. A long history comes in several messages.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Operations {
+    /// The operations.
+    #[n(0)]
+    pub operations: Vec<SignedOperation>,
+}
+
+/// One operation, see [`group`](crate::group).
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct SignedOperation {
+    /// What is said.
+    #[n(0)]
+    pub body: ByteVec,
+    /// Its author's signature.
+    #[n(1)]
+    pub signature: ByteArray<64>,
+}
+
+impl std::fmt::Debug for SignedOperation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SignedOperation({} bytes)", self.body.len())
+    }
+}
+
+/// The secret of the epoch that a removal began.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Epoch {
+    /// It fits the removal's commitment.
+    #[n(0)]
+    pub secret: ByteArray<32>,
+}
+
+impl std::fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Epoch(..)")
+    }
+}
+
 /// One control message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -168,6 +222,12 @@ pub enum Message {
     Leave(Leave),
     /// Where the sender may be reached now.
     Candidates(Candidates),
+    /// What the sender knows of the group.
+    Heads(Heads),
+    /// What the receiver may not know of the group.
+    Operations(Operations),
+    /// To those who stay after a removal.
+    Epoch(Epoch),
 }
 
 /// Why a control stream is closed.
@@ -194,6 +254,9 @@ impl Message {
             Self::VoiceState(body) => (4, minicbor::to_vec(body)),
             Self::Leave(body) => (5, minicbor::to_vec(body)),
             Self::Candidates(body) => (6, minicbor::to_vec(body)),
+            Self::Heads(body) => (8, minicbor::to_vec(body)),
+            Self::Operations(body) => (9, minicbor::to_vec(body)),
+            Self::Epoch(body) => (10, minicbor::to_vec(body)),
         };
         let body = body.expect("writing into a vector cannot fail");
         let length = u16::try_from(body.len() + 1).expect("tables that bound every message below 64 KiB");
@@ -215,6 +278,9 @@ impl Message {
             4 => Self::VoiceState(minicbor::decode(body).map_err(malformed)?),
             5 => Self::Leave(minicbor::decode(body).map_err(malformed)?),
             6 => Self::Candidates(minicbor::decode(body).map_err(malformed)?),
+            8 => Self::Heads(minicbor::decode(body).map_err(malformed)?),
+            9 => Self::Operations(minicbor::decode(body).map_err(malformed)?),
+            10 => Self::Epoch(minicbor::decode(body).map_err(malformed)?),
             _ => return Ok(None),
         }))
     }

@@ -64,10 +64,16 @@ pub const CANDIDATES_MAX: usize = 16;
 pub const GRANTS_MAX: usize = 64;
 
 /// Characters of a ticket; a longer line is refused as mistyped before it is decoded.
-pub const TICKET_CHARS_MAX: usize = 2048;
+pub const TICKET_CHARS_MAX: usize = 3072;
 
 /// TURN servers in a ticket. More are cut.
 pub const TICKET_RELAYS_MAX: usize = 4;
+
+/// Members other than its issuer whom a ticket names. More are cut.
+pub const DOORS_MAX: usize = 2;
+
+/// Addresses of each of them in the ticket. More are left out.
+pub const DOOR_ADDRESSES_MAX: usize = 4;
 
 /// Bytes of one TURN server's address and credentials, with the relayed address on it, in a ticket or description. A
 /// longer one is left out.

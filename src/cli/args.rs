@@ -58,6 +58,9 @@ pub struct HostArgs {
     /// Also write the ticket to FILE, readable by you alone
     #[arg(long, value_name = "FILE")]
     pub ticket_file: Option<PathBuf>,
+    /// Let people in only when you `admit` them, ticket or password or not
+    #[arg(long)]
+    pub knock: bool,
     /// What all calls have in common.
     #[command(flatten)]
     pub call: CallArgs,

@@ -17,12 +17,13 @@ use crate::net::node::Node;
 use crate::net::platform::System;
 use crate::net::socket::StunDatagram;
 use crate::net::udp::SystemUdp;
-use crate::session::command::{Command, TICKET_LIFETIME};
-use crate::session::doors::Doors;
+use crate::session::command::Command;
+use crate::session::doors::{Doors, Terms};
 use crate::session::entering::{self, Key};
 use crate::session::event::Event;
 use crate::session::snapshot::Snapshot;
-use crate::session::{FRAMES_QUEUE, Session, Surroundings, Wiring};
+use crate::session::{Ending, FRAMES_QUEUE, Session, Surroundings, Wiring};
+use protocol::group::Admission;
 use protocol::name::DisplayName;
 use protocol::reply::Reply;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -45,8 +46,12 @@ const REPLY_PATIENCE: Duration = Duration::from_secs(180);
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 pub(super) fn host(args: HostArgs) -> Result<(), Failure> {
-    let way = secret::password(&args.call)
-        .map(|password| Way::Found { password, ticket_file: args.ticket_file.as_deref() });
+    let admission = if args.knock { Admission::Knock } else { Admission::Open };
+    let way = secret::password(&args.call).map(|password| Way::Found {
+        password,
+        ticket_file: args.ticket_file.as_deref(),
+        admission,
+    });
     run(args.call, way)
 }
 
@@ -68,7 +73,7 @@ pub(super) fn join(args: JoinArgs) -> Result<(), Failure> {
 }
 
 enum Way<'a> {
-    Found { password: Option<Typed>, ticket_file: Option<&'a Path> },
+    Found { password: Option<Typed>, ticket_file: Option<&'a Path>, admission: Admission },
     Enter { key: Key, reply: bool },
 }
 
@@ -164,6 +169,7 @@ async fn call(
         frames: frames.clone(),
         epoch,
         connectivity: connectivity.clone(),
+        waiting: Arc::default(),
     };
     let announcement = match &way {
         Way::Found { password, .. } if !is_hidden => announce(&surroundings, password.is_some()),
@@ -215,8 +221,15 @@ async fn converse(
     let input =
         Input { json: args.json, commands, events: events.clone(), snapshot, leave: leave.clone(), unread };
     let entering = enter(&surroundings, way, &events, input);
+    let at_the_door = async {
+        loop {
+            surroundings.waiting.notified().await;
+            let _ = events.try_send(Event::Waiting);
+        }
+    };
     let (doors, introducer) = tokio::select! {
         entered = entering => entered?,
+        never = at_the_door => never,
         reason = &mut leaving => {
             surroundings.node.close().await;
             return Ok(reason);
@@ -235,7 +248,10 @@ async fn converse(
     let session = Session::run(surroundings, doors, control, introducer, wiring);
     tokio::pin!(session);
     let result = tokio::select! {
-        reason = &mut session => Ok(reason),
+        ending = &mut session => match ending {
+            Ending::Left => Ok("left".into()),
+            Ending::Removed => Err(removed()),
+        },
         reason = &mut leaving => {
             // The session says goodbye to everybody before it ends.
             let _ = stop.send(Command::Leave).await;
@@ -250,6 +266,11 @@ async fn converse(
     };
     drop(voice);
     result
+}
+
+fn removed() -> Failure {
+    let message = "you were removed from the group";
+    Failure::new(Exit::Refused, "removed", message, "only a member can let you in again")
 }
 
 /// A call in which nobody hears anything is worse than none.
@@ -305,13 +326,13 @@ async fn enter(
     let listen = surroundings.node.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let id = surroundings.myself.identity.peer_id().to_string();
     match way {
-        Way::Found { password, ticket_file } => {
-            let doors = entering::found(surroundings);
+        Way::Found { password, ticket_file, admission } => {
+            let doors = entering::found(surroundings, admission);
             if let Some(password) = password {
                 entering::accept_password(&doors, password).await;
             }
             let reach = surroundings.connectivity.settled_reach().await;
-            let (ticket, _) = doors.mint(TICKET_LIFETIME, &reach);
+            let (ticket, _) = doors.mint(Terms::default(), &reach, Vec::new());
             let ticket = ticket.to_string();
             if let Some(path) = ticket_file {
                 write_private(path, &ticket)?;

@@ -1,6 +1,6 @@
 //! The line mode: sentences that a person reads, or a screen reader speaks.
 
-use crate::session::event::{Event, PathKind};
+use crate::session::event::{Event, PathKind, WayIn};
 use crate::session::snapshot::{MemberView, Presence, Snapshot};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,7 +11,12 @@ mute, unmute          your microphone
 deafen, undeafen      everybody else (and your microphone)
 volume NAME DB        how loud you hear somebody, -60 to 20
 who                   who is here, and how well they are heard
-invite                a fresh line to send to a friend
+invite                a fresh line to send to friends; invite once is good for one of them
+revoke LINE           such a line is worth nothing any more; revoke all means every one
+lock, unlock, knock   nobody comes in; whoever has a line; whoever you admit
+admit, deny NAME      whoever knocks comes in, or goes away
+kick, ban NAME        puts somebody out; a banned one stays out
+promote, demote NAME  somebody may kick and lock as well, or not
 reply CODE            let in somebody who cannot reach you, by the code they were shown
 leave                 leave the call";
 
@@ -23,6 +28,8 @@ pub(super) struct LineView {
     lost: BTreeMap<String, ()>,
     /// The kind of way to each, as it was last told.
     paths: BTreeMap<String, &'static str>,
+    way_in: Option<WayIn>,
+    waiting: bool,
 }
 
 impl LineView {
@@ -79,6 +86,19 @@ impl LineView {
             Event::Opened { seconds } => {
                 Some(format!("The way is open for {seconds} s to whoever sent that code."))
             }
+            Event::Knock { name, .. } => {
+                Some(format!("{name} is at the door: admit {name}, or deny {name}."))
+            }
+            Event::Waiting => {
+                let first = !std::mem::replace(&mut self.waiting, true);
+                first.then(|| "Somebody there is asked whether to let you in.".into())
+            }
+            Event::Revoked { tickets: 1 } => Some("That line is worth nothing any more.".into()),
+            Event::Revoked { tickets } => Some(format!("{tickets} lines are worth nothing any more.")),
+            Event::Group { admission, .. } => {
+                let before = self.way_in.replace(*admission);
+                (before.is_some_and(|before| before != *admission)).then(|| way_in(*admission).into())
+            }
             Event::Ticket { ticket } => {
                 Some(format!("Send this line to a friend:\n\nroundtable join {ticket}\n"))
             }
@@ -91,12 +111,20 @@ impl LineView {
                 (before != Some(kind)).then(|| format!("{}: {kind} ({reason}).", self.name(peer)))
             }
             // The list of calls is not part of one.
-            Event::Found { .. } | Event::Talking { .. } | Event::Group { .. } | Event::Stats(_) => None,
+            Event::Found { .. } | Event::Talking { .. } | Event::Stats(_) => None,
         }
     }
 
     fn name(&self, peer: &str) -> String {
         self.names.get(peer).cloned().unwrap_or_else(|| peer.chars().take(8).collect())
+    }
+}
+
+fn way_in(admission: WayIn) -> &'static str {
+    match admission {
+        WayIn::Open => "Whoever has a line or the password may come in.",
+        WayIn::Knock => "Whoever wants to come in has to be admitted.",
+        WayIn::Locked => "The group is locked: nobody may come in.",
     }
 }
 

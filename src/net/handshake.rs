@@ -19,11 +19,21 @@ use quinn::{
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 /// How long a refusal may take to reach the other side before the connection is closed under it.
 const REFUSAL_LINGER: Duration = Duration::from_millis(500);
+
+/// How long somebody who knocks is asked about, and waits to be let in.
+const KNOCK_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Whoever waits at the door is told so at this interval, and gives up when it hears nothing for three of them.
+const WAIT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A member that nobody here knows: the news that it was let in may be on its way.
+const NEWS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Sooner after a connection's first packet no other can have come: what it says, the first one said.
 const AT_ONCE: Duration = Duration::from_millis(5);
@@ -51,14 +61,29 @@ pub enum Password {
     Typed(Arc<Zeroizing<String>>),
 }
 
+/// What a doorkeeper says to a newcomer with a proven identity and secret.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Come in.
+    Enter,
+    /// Somebody is asked. Dropping the receiver tells them that it is too late.
+    Ask(oneshot::Receiver<bool>),
+    /// Nobody knows such a member yet: to be asked again when something has changed.
+    Unknown(watch::Receiver<()>),
+    /// No.
+    Refuse(RefuseReason),
+}
+
 /// Decides who comes in. Called from the handshake's task.
 pub trait Doorkeeper: Send + Sync + 'static {
     /// The group that is here.
     fn group(&self) -> GroupId;
     /// The secret that a newcomer's claim is tested against.
     fn secret(&self, mode: &Mode) -> Result<Secret, RefuseReason>;
-    /// Whether a newcomer with a proven identity and secret comes in.
-    fn admit(&self, newcomer: &Newcomer) -> Result<(), RefuseReason>;
+    /// Whether a newcomer with a proven identity and secret comes in. With [`Verdict::Enter`] it is in.
+    fn judge(&self, newcomer: &Newcomer) -> Verdict;
+    /// After a [`Verdict::Ask`] was answered with yes: now it is in.
+    fn let_in(&self, newcomer: &Newcomer) -> Result<(), RefuseReason>;
 }
 
 /// Why there is no authenticated connection.
@@ -94,26 +119,18 @@ pub async fn initiate(
     myself: &Myself,
     credential: Credential,
     password: Password,
+    waiting: &Notify,
     started: Instant,
 ) -> Result<(Authenticated, Mode), HandshakeFailure> {
     let connection = dialled.connection().clone();
-    let run = async {
-        let (mut send, mut receive) = connection.open_bi().await.map_err(|error| ended(&error))?;
-        let outcome = initiator(&connection, &mut send, &mut receive, myself, credential, password).await;
-        outcome.map(|established| (established, send, receive))
-    };
-    match timeout(HANDSHAKE_DEADLINE, run).await {
-        Ok(Ok((established, send, receive))) => {
+    match initiator(&connection, myself, credential, password, waiting).await {
+        Ok((established, send, receive)) => {
             let mode = established.mode;
             Ok((authenticated(established, dialled.keep(), send, receive, true, started), mode))
         }
-        Ok(Err(failure)) => {
+        Err(failure) => {
             refuse(connection, &failure).await;
             Err(failure)
-        }
-        Err(_) => {
-            connection.close(VarInt::from_u32(close::REFUSED), b"too slow");
-            Err(HandshakeFailure::Deadline)
         }
     }
 }
@@ -153,19 +170,10 @@ async fn respond_at(
         })
     })
     .await?;
-    let run = async {
-        let (mut send, mut receive) = connection.accept_bi().await.map_err(|error| ended(&error))?;
-        let outcome = responder(&connection, &mut send, &mut receive, myself, doors).await;
-        outcome.map(|established| (established, send, receive))
-    };
-    match within(deadline, run).await {
+    match responder(&connection, myself, doors, deadline).await {
         Ok((established, send, receive)) => {
             let mode = established.mode;
             Ok((authenticated(established, connection, send, receive, false, started), mode))
-        }
-        Err(HandshakeFailure::Deadline) => {
-            connection.close(VarInt::from_u32(close::REFUSED), b"too slow");
-            Err(HandshakeFailure::Deadline)
         }
         Err(failure) => {
             refuse(connection, &failure).await;
@@ -183,6 +191,9 @@ async fn within<T>(
 
 /// Closes; when the refusal is ours, after the other side had time to read why.
 async fn refuse(connection: Connection, failure: &HandshakeFailure) {
+    if let HandshakeFailure::Deadline = failure {
+        connection.close(VarInt::from_u32(close::REFUSED), b"too slow");
+    }
     if let HandshakeFailure::Refused(HandshakeError::Refusing(_)) = failure {
         let _ = timeout(REFUSAL_LINGER, connection.closed()).await;
     }
@@ -219,49 +230,61 @@ fn local<'a>(connection: &Connection, myself: &'a Myself) -> Result<Local<'a>, H
     Ok(Local { identity: &myself.identity, name: &myself.name, exporter, seed: super::random::bytes() })
 }
 
+/// A handshake that succeeded, and its stream.
+type Shaken = (Established, SendStream, RecvStream);
+
 async fn initiator(
     connection: &Connection,
-    send: &mut SendStream,
-    receive: &mut RecvStream,
     myself: &Myself,
     credential: Credential,
     password: Password,
-) -> Result<Established, HandshakeFailure> {
+    waiting: &Notify,
+) -> Result<Shaken, HandshakeFailure> {
+    let started = Instant::now();
+    let mut deadline = started + HANDSHAKE_DEADLINE;
+    let opening = async { connection.open_bi().await.map_err(|error| ended(&error)) };
+    let (mut send, mut receive) = within(deadline, opening).await?;
     let payload = Introduction::encode(&(myself.reach)());
     let mut machine = Initiator::new(&local(connection, myself)?, credential, &payload);
     loop {
         let frames: Vec<u8> = std::iter::from_fn(|| machine.poll_transmit())
             .flat_map(|message| encode_frame(&message))
             .collect();
-        if !frames.is_empty() {
-            send.write_all(&frames).await.map_err(|_| broken("the other side hung up"))?;
-        }
+        within(deadline, write(&mut send, &frames)).await?;
         match machine.poll_event() {
             Some(InitiatorEvent::NeedPassword { group }) => {
-                let stretched = stretch(&password, group).await?;
+                let stretched = within(deadline, stretch(&password, group)).await?;
                 machine.provide_password(&stretched);
                 continue;
             }
-            Some(InitiatorEvent::Established(established)) => return Ok(established),
+            Some(InitiatorEvent::Waiting) => {
+                waiting.notify_one();
+                let patience = started + KNOCK_PATIENCE + HANDSHAKE_DEADLINE;
+                deadline = patience.min(Instant::now() + 3 * WAIT_INTERVAL);
+            }
+            Some(InitiatorEvent::Established(established)) => return Ok((established, send, receive)),
             Some(InitiatorEvent::Failed(error)) => return Err(error.into()),
             None => {}
         }
-        machine.handle_message(&read_message(receive).await?);
+        machine.handle_message(&within(deadline, read_message(&mut receive)).await?);
     }
 }
 
 async fn responder(
     connection: &Connection,
-    send: &mut SendStream,
-    receive: &mut RecvStream,
     myself: &Myself,
     doors: &impl Doorkeeper,
-) -> Result<Established, HandshakeFailure> {
+    deadline: Instant,
+) -> Result<Shaken, HandshakeFailure> {
+    let accepting = async { connection.accept_bi().await.map_err(|error| ended(&error)) };
+    let (mut send, mut receive) = within(deadline, accepting).await?;
     let payload = Introduction::encode(&(myself.reach)());
     let mut machine = Responder::new(&local(connection, myself)?, doors.group());
     loop {
-        if let Some(message) = machine.poll_transmit() {
-            send.write_all(&encode_frame(&message)).await.map_err(|_| broken("the other side hung up"))?;
+        while let Some(message) = machine.poll_transmit() {
+            // After a knock there is a new one: nobody who reads is late with a few bytes.
+            let deadline = deadline.max(Instant::now() + WAIT_INTERVAL);
+            within(deadline, write(&mut send, &encode_frame(&message))).await?;
         }
         match machine.poll_event() {
             Some(ResponderEvent::NeedSecret(mode)) => {
@@ -272,18 +295,61 @@ async fn responder(
                 continue;
             }
             Some(ResponderEvent::NeedAdmission(newcomer)) => {
-                match doors.admit(&newcomer) {
+                match decide(doors, &newcomer, &mut machine, (&mut send, connection)).await? {
                     Ok(()) => machine.admit(&payload),
                     Err(reason) => machine.refuse(reason),
                 }
                 continue;
             }
-            Some(ResponderEvent::Established(established)) => return Ok(established),
+            Some(ResponderEvent::Established(established)) => return Ok((established, send, receive)),
             Some(ResponderEvent::Failed(error)) => return Err(error.into()),
             None => {}
         }
-        machine.handle_message(&read_message(receive).await?);
+        machine.handle_message(&within(deadline, read_message(&mut receive)).await?);
     }
+}
+
+/// What becomes of a newcomer, when that is decided.
+async fn decide(
+    doors: &impl Doorkeeper,
+    newcomer: &Newcomer,
+    machine: &mut Responder,
+    (send, connection): (&mut SendStream, &Connection),
+) -> Result<Result<(), RefuseReason>, HandshakeFailure> {
+    let news_until = Instant::now() + NEWS_PATIENCE;
+    let mut answer = loop {
+        match doors.judge(newcomer) {
+            Verdict::Enter => return Ok(Ok(())),
+            Verdict::Refuse(reason) => return Ok(Err(reason)),
+            Verdict::Ask(answer) => break answer,
+            Verdict::Unknown(mut news) => {
+                let changed = tokio::time::timeout_at(news_until, news.changed()).await;
+                if !matches!(changed, Ok(Ok(()))) {
+                    return Ok(Err(RefuseReason::NotAMember));
+                }
+            }
+        }
+    };
+    let patience = Instant::now() + KNOCK_PATIENCE;
+    while Instant::now() < patience {
+        machine.wait();
+        while let Some(message) = machine.poll_transmit() {
+            within(Instant::now() + WAIT_INTERVAL, write(send, &encode_frame(&message))).await?;
+        }
+        tokio::select! {
+            answer = &mut answer => {
+                let is_welcome = answer.unwrap_or(false);
+                return Ok(if is_welcome { doors.let_in(newcomer) } else { Err(RefuseReason::Denied) });
+            }
+            error = connection.closed() => return Err(ended(&error)),
+            () = tokio::time::sleep(WAIT_INTERVAL) => {}
+        }
+    }
+    Ok(Err(RefuseReason::Denied))
+}
+
+async fn write(send: &mut SendStream, bytes: &[u8]) -> Result<(), HandshakeFailure> {
+    send.write_all(bytes).await.map_err(|_| broken("the other side hung up"))
 }
 
 /// Argon2id takes a quarter of a second: off the runtime's thread.

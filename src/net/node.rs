@@ -58,6 +58,8 @@ pub mod close {
     pub const PROTOCOL: u32 = 4;
     /// The member stayed away too long.
     pub const GONE: u32 = 5;
+    /// The member is not in the group any more.
+    pub const REMOVED: u32 = 6;
 }
 
 /// Why a connection ended, in our own words: what the other side wrote about it is not fit to be shown.

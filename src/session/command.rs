@@ -1,5 +1,7 @@
 //! What a person, a script or the terminal can ask of a running call.
 
+use super::doors::Terms;
+use protocol::group::{Admission, Role};
 use std::time::Duration;
 
 /// One command. `PEER` is a name or the beginning of an id.
@@ -23,7 +25,29 @@ pub enum Command {
         db: f32,
     },
     /// A fresh ticket.
-    Invite,
+    Invite(Terms),
+    /// A ticket, or all of them, is worthless from now on.
+    Revoke(String),
+    /// How one comes in.
+    SetAdmission(Admission),
+    /// Puts somebody out.
+    Kick {
+        /// Whom.
+        peer: String,
+        /// For good.
+        is_ban: bool,
+    },
+    /// Makes somebody a moderator, or not.
+    SetRole {
+        /// Whom.
+        peer: String,
+        /// What.
+        role: Role,
+    },
+    /// Lets somebody in who knocks; an empty text means the only one.
+    Admit(String),
+    /// Sends them away.
+    Deny(String),
     /// Let in somebody whose packets do not arrive, by the code it printed.
     Reply(String),
     /// Who is here, and how they are doing.
@@ -61,8 +85,11 @@ pub enum CommandError {
     Usage(&'static str),
 }
 
-const KNOWN: &str =
-    "mute, unmute, deafen, undeafen, ptt down|up|toggle, volume PEER DB, who, invite, reply CODE, leave";
+const KNOWN: &str = "mute, unmute, deafen, undeafen, ptt down|up|toggle, volume PEER DB, who, \
+     invite [once|uses N] [hours N], revoke TICKET|all, lock, unlock, knock, admit [PEER], deny [PEER], \
+     kick PEER, ban PEER, promote PEER, demote PEER, reply CODE, leave";
+
+const INVITE_USAGE: &str = "invite [once|uses N] [hours N], with N hours from 1 to 8760";
 
 impl std::str::FromStr for Command {
     type Err = CommandError;
@@ -83,17 +110,58 @@ impl std::str::FromStr for Command {
                 _ => Err(CommandError::Usage("ptt down|up|toggle")),
             },
             "volume" | "vol" => volume(&rest),
-            "invite" | "i" => Ok(Self::Invite),
+            "invite" | "i" => terms(&rest).map(Self::Invite).ok_or(CommandError::Usage(INVITE_USAGE)),
+            "revoke" => match rest.as_slice() {
+                [] => Err(CommandError::Usage("revoke TICKET, or revoke all")),
+                // A ticket that was pasted may be in pieces.
+                pieces => Ok(Self::Revoke(pieces.concat())),
+            },
+            "lock" => Ok(Self::SetAdmission(Admission::Locked)),
+            "unlock" => Ok(Self::SetAdmission(Admission::Open)),
+            "knock" => Ok(Self::SetAdmission(Admission::Knock)),
+            "admit" => Ok(Self::Admit(rest.join(" "))),
+            "deny" => Ok(Self::Deny(rest.join(" "))),
+            "kick" => whom(&rest, "kick PEER").map(|peer| Self::Kick { peer, is_ban: false }),
+            "ban" => whom(&rest, "ban PEER").map(|peer| Self::Kick { peer, is_ban: true }),
+            "promote" => {
+                whom(&rest, "promote PEER").map(|peer| Self::SetRole { peer, role: Role::Moderator })
+            }
+            "demote" => whom(&rest, "demote PEER").map(|peer| Self::SetRole { peer, role: Role::Member }),
             "reply" => match rest.as_slice() {
                 [code] => Ok(Self::Reply((*code).to_owned())),
                 _ => Err(CommandError::Usage("reply CODE, with the code that begins with rr1")),
             },
             "status" | "who" | "w" => Ok(Self::Status),
             "leave" | "quit" | "exit" | "q" => Ok(Self::Leave),
-            "lock" | "unlock" | "kick" | "admit" | "deny" | "say" => Err(CommandError::NotYet(name)),
+            "say" => Err(CommandError::NotYet(name)),
             _ => Err(CommandError::Unknown(name)),
         }
     }
+}
+
+/// A name may have several words.
+fn whom(rest: &[&str], usage: &'static str) -> Result<String, CommandError> {
+    if rest.is_empty() { Err(CommandError::Usage(usage)) } else { Ok(rest.join(" ")) }
+}
+
+/// Tickets for longer than a year are for nobody one knows.
+const HOURS: std::ops::RangeInclusive<u64> = 1..=8760;
+
+fn terms(rest: &[&str]) -> Option<Terms> {
+    let mut terms = Terms::default();
+    let mut words = rest.iter().map(|word| word.trim_start_matches('-'));
+    while let Some(word) = words.next() {
+        match word {
+            "once" => terms.uses = 1,
+            "uses" => terms.uses = words.next()?.parse().ok().filter(|uses| *uses > 0)?,
+            "hours" => {
+                let hours: u64 = words.next()?.parse().ok().filter(|hours| HOURS.contains(hours))?;
+                terms.lifetime = Duration::from_secs(hours * 60 * 60);
+            }
+            _ => return None,
+        }
+    }
+    Some(terms)
 }
 
 /// Quieter than -60 dB is silence, louder than +20 dB only distorts.
@@ -114,13 +182,18 @@ fn volume(rest: &[&str]) -> Result<Command, CommandError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, CommandError, Ptt};
+    use super::{Command, CommandError, Ptt, Terms};
+    use std::time::Duration;
 
     #[test]
     fn lines_are_commands() {
         assert_eq!("  MUTE ".parse(), Ok(Command::Mute));
         assert_eq!("ptt toggle".parse(), Ok(Command::Ptt(Ptt::Toggle)));
         assert_eq!("who".parse(), Ok(Command::Status));
+        let terms = Terms { uses: 3, lifetime: Duration::from_secs(7200) };
+        assert_eq!("invite --uses 3 hours 2".parse(), Ok(Command::Invite(terms)));
+        assert_eq!("invite once".parse(), Ok(Command::Invite(Terms { uses: 1, ..Terms::default() })));
+        assert_eq!("kick Ada L".parse(), Ok(Command::Kick { peer: "Ada L".into(), is_ban: false }));
         let volume = Command::Volume { peer: "Ada Lovelace".into(), db: -6.5 };
         assert_eq!("volume Ada Lovelace -6.5dB".parse(), Ok(volume));
     }
@@ -132,6 +205,8 @@ mod tests {
         }
         assert!(matches!("dance".parse::<Command>(), Err(CommandError::Unknown(_))));
         assert!(matches!("".parse::<Command>(), Err(CommandError::Unknown(_))));
-        assert!(matches!("kick ada".parse::<Command>(), Err(CommandError::NotYet(_))));
+        for line in ["kick", "ban", "revoke", "invite never", "invite uses 0", "invite hours 9999"] {
+            assert!(matches!(line.parse::<Command>(), Err(CommandError::Usage(_))), "{line}");
+        }
     }
 }

@@ -2,14 +2,16 @@
 
 use super::Surroundings;
 use super::doors::{Doors, now_unix};
+use super::rostering::read_operations;
 use super::ways::{Way, ways};
 use crate::net::handshake::{self, HandshakeFailure, Password};
 use crate::net::link::Authenticated;
 use crate::net::node::{Dialled, close};
 use protocol::control::{Message, Welcome};
+use protocol::group::{Admission, Operation};
 use protocol::id::GroupId;
 use protocol::invite::{Expired, Ticket};
-use protocol::limits::HANDSHAKE_DEADLINE;
+use protocol::limits::{HANDSHAKE_DEADLINE, OPERATIONS_MAX};
 use protocol::noise::Mode;
 use protocol::noise::{Credential, HandshakeError, RefuseReason, stretch_password};
 use protocol::reach::Reach;
@@ -45,6 +47,8 @@ pub enum Key {
 pub struct Entered {
     /// The link.
     pub authenticated: Authenticated,
+    /// What was said in the group.
+    pub operations: Vec<Operation>,
     /// Its welcome.
     pub welcome: Welcome,
 }
@@ -82,9 +86,9 @@ pub enum EnterError {
 }
 
 /// The doors of a new group.
-pub fn found(surroundings: &Surroundings) -> Doors {
-    let group = GroupId(crate::net::random::bytes());
-    Doors::found(group, surroundings.myself.identity.peer_id(), crate::net::random::bytes())
+pub fn found(surroundings: &Surroundings, admission: Admission) -> Doors {
+    let (nonce, secret) = (crate::net::random::bytes(), crate::net::random::bytes());
+    Doors::found(surroundings.myself.identity.clone(), admission, nonce, secret)
 }
 
 /// Lets people in by this password too. Takes a quarter of a second.
@@ -96,27 +100,34 @@ pub async fn accept_password(doors: &Doors, password: Arc<Zeroizing<String>>) {
 
 /// Enters a group: reaches one member, proves to be invited, and is told about the others.
 pub async fn enter(surroundings: &Surroundings, key: Key) -> Result<(Entered, Doors), EnterError> {
-    let (reach, credential, password) = match key.clone() {
+    let mut tries = Vec::new();
+    match key.clone() {
         Key::Ticket(ticket) => {
             ticket.check(now_unix())?;
-            (ticket.reach(), Credential::of_ticket(&ticket), Password::None)
+            for door in ticket.doors() {
+                let credential = Credential::of_ticket_at(&ticket, door.member);
+                tries.push((door.reach, Proof { credential, password: Password::None }));
+            }
         }
         Key::Password { addresses, password } => {
             let reach = Reach { addresses, relays: Vec::new() };
-            (reach, Credential::Password, Password::Typed(password))
+            let password = Password::Typed(password);
+            tries.push((reach, Proof { credential: Credential::Password, password }));
         }
-    };
-    if reach.is_empty() {
+    }
+    if tries.iter().all(|(reach, _)| reach.is_empty()) {
         return Err(EnterError::NoAddress);
     }
-    let ways = ways(&surroundings.connectivity, reach);
+    let all = |(reach, proof): (Reach, Proof)| {
+        ways(&surroundings.connectivity, reach).into_iter().map(move |way| (way, proof.clone()))
+    };
+    let ways: Vec<(Way, Proof)> = tries.into_iter().flat_map(all).collect();
     if ways.is_empty() {
         return Err(EnterError::NoRelay);
     }
-    let proof = Proof { credential, password };
     let started = Instant::now();
     let (entered, group) = loop {
-        match first_to_let_us_in(surroundings, &ways, proof.clone()).await {
+        match first_to_let_us_in(surroundings, &ways).await {
             // Somebody answers: on a bad network the next try gets through.
             Err(EnterError::Interrupted(reason)) if started.elapsed() < PATIENCE => {
                 tracing::debug!(reason, "trying again to get in");
@@ -124,7 +135,10 @@ pub async fn enter(surroundings: &Surroundings, key: Key) -> Result<(Entered, Do
             decided => break decided?,
         }
     };
-    let doors = Doors::join(group, surroundings.myself.identity.peer_id(), &entered.welcome);
+    let identity = surroundings.myself.identity.clone();
+    let Entered { authenticated, welcome, operations } = &entered;
+    let doors = Doors::join(identity, group, operations.clone(), welcome)
+        .map_err(|error| unwelcome(authenticated, &error.to_string()))?;
     if let Key::Password { password, .. } = key {
         // Whoever came by password can let others in by it.
         accept_password(&doors, password).await;
@@ -143,24 +157,22 @@ struct Proof {
 /// the right one: a private address of a ticket may belong to somebody else where we are.
 async fn first_to_let_us_in(
     surroundings: &Surroundings,
-    ways: &[Way],
-    proof: Proof,
+    ways: &[(Way, Proof)],
 ) -> Result<(Entered, GroupId), EnterError> {
     let started = Instant::now();
     let mut dials = JoinSet::new();
-    for way in ways {
-        let way = way.clone();
+    for (way, proof) in ways.iter().cloned() {
         let (node, connectivity) = (surroundings.node.clone(), surroundings.connectivity.clone());
         dials.spawn(async move {
             let route = way.route(&connectivity).await?;
-            node.dial(route, true).await.map_err(|error| error.to_string())
+            node.dial(route, true).await.map(|dialled| (dialled, proof)).map_err(|error| error.to_string())
         });
     }
     let mut reason = String::from("no reply");
     let mut refused = None;
     while let Ok(Some(dialled)) = timeout_at(started + REACH_DEADLINE, dials.join_next()).await {
         match dialled {
-            Ok(Ok(dialled)) => match shake_hands(surroundings, dialled, proof.clone(), started).await {
+            Ok(Ok((dialled, proof))) => match shake_hands(surroundings, dialled, proof, started).await {
                 Err(error) if error.is_of_somebody_else() => refused = Some(error),
                 decided => return decided,
             },
@@ -168,7 +180,7 @@ async fn first_to_let_us_in(
             Err(_) => {}
         }
     }
-    let tried = ways.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let tried = ways.iter().map(|(way, _)| way.to_string()).collect::<Vec<_>>().join(", ");
     Err(refused.unwrap_or(EnterError::Unreachable { tried, reason }))
 }
 
@@ -179,17 +191,16 @@ async fn shake_hands(
     started: Instant,
 ) -> Result<(Entered, GroupId), EnterError> {
     let Proof { credential, password } = proof;
-    let myself = &surroundings.myself;
-    let shaken = handshake::initiate(dialled, myself, credential, password, started).await;
+    let Surroundings { myself, waiting, .. } = surroundings;
+    let shaken = handshake::initiate(dialled, myself, credential, password, waiting, started).await;
     let (mut authenticated, mode) = shaken.map_err(|failure| match failure {
         HandshakeFailure::Refused(error) => EnterError::Refused(error),
         HandshakeFailure::Deadline | HandshakeFailure::Broken(_) | HandshakeFailure::Lingering => {
             EnterError::Interrupted(failure.to_string())
         }
     })?;
-    let welcome = match timeout(HANDSHAKE_DEADLINE, first_message(&mut authenticated)).await {
-        Ok(Ok(Message::Welcome(welcome))) => welcome,
-        Ok(Ok(_)) => return Err(unwelcome(&authenticated, "it did not say who else is there")),
+    let (operations, welcome) = match timeout(HANDSHAKE_DEADLINE, introduction(&mut authenticated)).await {
+        Ok(Ok(introduction)) => introduction,
         Ok(Err(reason)) => return Err(unwelcome(&authenticated, &reason)),
         Err(_) => return Err(unwelcome(&authenticated, "it did not say who else is there in time")),
     };
@@ -197,14 +208,22 @@ async fn shake_hands(
         Mode::Ticket { group, .. } | Mode::Member { group, .. } => group,
         Mode::Password => GroupId(*welcome.group),
     };
-    Ok((Entered { authenticated, welcome }, group))
+    Ok((Entered { authenticated, welcome, operations }, group))
 }
 
-async fn first_message(authenticated: &mut Authenticated) -> Result<Message, String> {
+/// What was said in the group, and the welcome that comes after it.
+async fn introduction(authenticated: &mut Authenticated) -> Result<(Vec<Operation>, Welcome), String> {
     let mut chunk = [0; 2048];
+    let mut said = Vec::new();
     loop {
-        if let Some(message) = authenticated.reader.next_message().map_err(|error| error.to_string())? {
-            return Ok(message);
+        match authenticated.reader.next_message().map_err(|error| error.to_string())? {
+            Some(Message::Operations(operations)) if said.len() <= OPERATIONS_MAX => {
+                said.extend(read_operations(&operations).map_err(|error| error.to_string())?);
+                continue;
+            }
+            Some(Message::Welcome(welcome)) => return Ok((said, welcome)),
+            Some(_) => return Err("it did not say who else is there".into()),
+            None => {}
         }
         match authenticated.receive.read(&mut chunk).await {
             Ok(Some(length)) => authenticated.reader.push(&chunk[..length]),
@@ -252,6 +271,9 @@ impl EnterError {
                 RefuseReason::WrongSecret => "check the password or ask for a new ticket",
                 RefuseReason::TooManyAttempts => "wait ten minutes, or ask for a ticket",
                 RefuseReason::PasswordNotAccepted => "ask for a ticket",
+                RefuseReason::Locked => "ask a member to unlock it",
+                RefuseReason::Removed => "only a member can let you in again",
+                RefuseReason::Denied => "ask a member whether they are there",
                 _ => "ask a member for a new ticket",
             },
             Self::Failed(_) | Self::Interrupted(_) => "try again",

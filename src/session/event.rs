@@ -1,6 +1,7 @@
 //! What happens in a call, for every view of it: line mode, JSON, scripts.
 
 use protocol::control::VoiceState;
+use protocol::group::{Admission, Role};
 use protocol::id::PeerId;
 use serde::Serialize;
 
@@ -100,8 +101,24 @@ pub enum Event {
         members: Vec<GroupMember>,
         /// Whether nobody new may come in.
         locked: bool,
-        /// Number of the group's current secret.
+        /// How one comes in.
+        admission: WayIn,
+        /// 1, and one more for each removal.
         epoch: u64,
+    },
+    /// Somebody is at the door and waits to be let in, with `admit` or `deny`.
+    Knock {
+        /// Who.
+        peer: String,
+        /// What they call themselves.
+        name: String,
+    },
+    /// We are at the door, and somebody there is asked whether to let us in.
+    Waiting,
+    /// Tickets are worthless from now on.
+    Revoked {
+        /// How many.
+        tickets: usize,
     },
     /// A new ticket, asked for by `invite`.
     Ticket {
@@ -147,6 +164,52 @@ pub struct GroupMember {
     pub name: String,
     /// Whether it is ourselves.
     pub me: bool,
+    /// What it may do.
+    pub role: Rank,
+}
+
+/// What a member may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rank {
+    /// Talk, invite, let in.
+    Member,
+    /// Remove, lock, make others moderators as well.
+    Moderator,
+    /// The same; nobody can remove it.
+    Founder,
+}
+
+impl From<Role> for Rank {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Member => Self::Member,
+            Role::Moderator => Self::Moderator,
+            Role::Founder => Self::Founder,
+        }
+    }
+}
+
+/// How one comes into the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WayIn {
+    /// With a ticket or the password.
+    Open,
+    /// When somebody there agrees as well.
+    Knock,
+    /// Not at all.
+    Locked,
+}
+
+impl From<Admission> for WayIn {
+    fn from(admission: Admission) -> Self {
+        match admission {
+            Admission::Open => Self::Open,
+            Admission::Knock => Self::Knock,
+            Admission::Locked => Self::Locked,
+        }
+    }
 }
 
 /// What kind of way packets take.

@@ -3,16 +3,16 @@
 use super::entering::Entered;
 use super::event::{Event, PathKind};
 use super::ways::ways;
-use super::{Report, Session, gain};
+use super::{Report, Session, Surroundings, gain};
 use crate::net::connectivity::Attach;
-use crate::net::handshake::{self, Password};
+use crate::net::handshake::{self, HandshakeFailure, Password};
 use crate::net::link::{Authenticated, Closed, Link, LinkEvent, LinkId};
 use crate::net::node::{FAREWELL, SEAT_KEPT, close};
 use crate::voice::engine::{PeerVoice, VoiceKey};
 use protocol::control::{Grants, Leave, Members, Message, VoiceState, Welcome};
 use protocol::group::{Added, describe};
 use protocol::id::PeerId;
-use protocol::noise::{Credential, Mode};
+use protocol::noise::{Credential, Mode, RefuseReason};
 use protocol::path::Kind;
 use protocol::reach::Reach;
 use std::sync::{Arc, Mutex};
@@ -25,6 +25,13 @@ const SIMULTANEOUS: Duration = Duration::from_secs(5);
 
 /// Pauses between tries to reach a member, in ms; the last one is repeated.
 const DIAL_PAUSES_MS: [u64; 6] = [0, 300, 600, 1200, 2500, 5000];
+
+/// A member whose seat was given up is looked for at this interval, and for this long.
+const ESTRANGED_PAUSE: Duration = Duration::from_secs(15);
+const ESTRANGED_KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// What a dial says when the other side does not know us by this epoch.
+const NOT_A_MEMBER: &str = "not a member there";
 
 /// How long an address may stay silent before it is tried anew: a lost first packet was then repeated after 0.3, 0.9
 /// and 2.1 s, and QUIC would wait ever longer for the next.
@@ -48,6 +55,8 @@ pub(super) struct Member {
     pub(super) volume_db: f32,
     pub(super) talking: bool,
     pub(super) quiet_watches: u32,
+    /// Its seat was given up, and it is in the group nevertheless: now and then we try to reach it, unseen.
+    pub(super) is_estranged: bool,
     /// Who told us of it, until it is connected for the first time.
     introduced_by: Option<PeerId>,
     dial: Option<AbortHandle>,
@@ -76,6 +85,7 @@ impl Member {
     fn new(introduced_by: Option<PeerId>) -> Self {
         Self {
             introduced_by,
+            is_estranged: false,
             active: None,
             away_since: None,
             voice_state: VoiceState::default(),
@@ -88,6 +98,11 @@ impl Member {
 
     pub(super) fn link(&self) -> Option<&Link> {
         self.active.as_ref().map(|active| &active.link)
+    }
+
+    /// Whether it is connected, and heard.
+    pub(super) fn is_here(&self) -> bool {
+        self.active.is_some() && self.away_since.is_none()
     }
 
     pub(super) fn voice_key(&self) -> Option<VoiceKey> {
@@ -104,7 +119,7 @@ impl Member {
 impl Session {
     /// We came in through a member; it told us about the others.
     pub(super) fn on_entered(&mut self, entered: Entered) {
-        let Entered { authenticated, welcome } = entered;
+        let Entered { authenticated, welcome, operations: _ } = entered;
         let peer = authenticated.peer;
         self.learn(peer, &authenticated.name, reachable(&authenticated, self), None);
         self.activate(authenticated, false);
@@ -121,6 +136,8 @@ impl Session {
         let peer = authenticated.peer;
         let reach = reachable(&authenticated, self);
         let newcomer = matches!(mode, Mode::Ticket { .. } | Mode::Password);
+        // Before anybody hears of the newcomer's addresses they hear that it is in.
+        self.on_doors();
         let new = self.learn(peer, &authenticated.name, reach, None);
         if newcomer {
             let welcome = self.welcome();
@@ -128,6 +145,7 @@ impl Session {
             if !self.activate(authenticated, false) {
                 return;
             }
+            self.tell_everything(peer);
             if let Some(link) = self.members.get(&peer).and_then(Member::link) {
                 link.send(welcome);
             }
@@ -137,10 +155,9 @@ impl Session {
         } else if let Some(link) = self.members.get(&peer).and_then(Member::link) {
             // Each may have met people while the other was out of reach.
             link.send(Message::Members(Members { members: self.descriptions() }));
-            link.send(Message::Grants(Grants {
-                grants: self.doors.directory(|directory| directory.grants()),
-            }));
+            link.send(Message::Grants(Grants { grants: self.doors.shared_grants() }));
         }
+        self.compare(peer);
         self.send_own_state(peer);
         if new {
             self.announce_group();
@@ -148,12 +165,10 @@ impl Session {
     }
 
     fn welcome(&self) -> Message {
-        let (epoch, secret) = self.doors.epoch();
         Message::Welcome(Welcome {
-            epoch,
-            epoch_secret: (*secret.as_bytes()).into(),
+            epoch_secret: (*self.doors.epoch_secret().as_bytes()).into(),
             members: self.descriptions(),
-            grants: self.doors.directory(|directory| directory.grants()),
+            grants: self.doors.shared_grants(),
             group: super::group_of(&self.doors).0.into(),
         })
     }
@@ -188,7 +203,8 @@ impl Session {
     /// nothing: that is only for the member itself to say.
     fn learn(&mut self, peer: PeerId, name: &str, reach: Reach, introduced_by: Option<PeerId>) -> bool {
         let known = self.members.contains_key(&peer);
-        if peer == self.me() || (known && introduced_by.is_some()) {
+        let is_in = self.doors.membership(|membership| membership.contains(peer));
+        if peer == self.me() || !is_in || (known && introduced_by.is_some()) {
             return false;
         }
         match self.doors.directory(|directory| directory.add(peer, name, reach)) {
@@ -205,8 +221,8 @@ impl Session {
     fn activate(&mut self, authenticated: Authenticated, may_be_second: bool) -> bool {
         let (peer, dialled, took) = (authenticated.peer, authenticated.dialled, authenticated.took);
         let Some(member) = self.members.get_mut(&peer) else {
-            // The roster was full.
-            authenticated.connection.close(quinn::VarInt::from_u32(close::GONE), b"the group is full");
+            // The group was full, or it was put out this moment.
+            authenticated.connection.close(quinn::VarInt::from_u32(close::GONE), b"no seat");
             return false;
         };
         // Of two connections made at once both sides keep the one that the smaller id dialled.
@@ -224,6 +240,7 @@ impl Session {
         }
         member.stop_dialling();
         member.introduced_by = None;
+        member.is_estranged = false;
         let away = member.away_since.take();
         self.drop_link(peer, close::REPLACED, "a newer one is used");
         let port = match self.engine.add_peer(&authenticated.name) {
@@ -279,19 +296,32 @@ impl Session {
     }
 
     fn drop_link(&mut self, peer: PeerId, code: u32, reason: &str) {
-        let Some(active) = self.members.get_mut(&peer).and_then(|member| member.active.take()) else {
-            return;
-        };
-        active.link.close(code, reason);
+        if let Some(link) = self.silence(peer, FAREWELL) {
+            link.close(code, reason);
+        }
+    }
+
+    /// Closes a connection whose other side breaks the rules; it may come back.
+    pub(super) fn close_link(&self, peer: PeerId, code: u32, reason: &str) {
+        if let Some(link) = self.members.get(&peer).and_then(Member::link) {
+            link.close(code, reason);
+        }
+    }
+
+    /// Neither hears nor talks to a member any more; its link is still to be closed, `within` that time.
+    pub(super) fn silence(&mut self, peer: PeerId, within: Duration) -> Option<Link> {
+        let active = self.members.get_mut(&peer).and_then(|member| member.active.take())?;
+        active.link.counters.set_quiet(true);
         self.links.remove(&active.link.id);
         self.engine.remove_peer(active.key);
         // The farewell has to leave before its address is forgotten.
         let (node, address) = (self.surroundings.node.clone(), active.link.address());
         self.surroundings.connectivity.detach(address);
         tokio::spawn(async move {
-            tokio::time::sleep(FAREWELL).await;
+            tokio::time::sleep(within.max(FAREWELL)).await;
             node.socket().paths().remove(address);
         });
+        Some(active.link)
     }
 
     pub(super) fn on_link_event(&mut self, id: LinkId, event: LinkEvent) {
@@ -299,7 +329,8 @@ impl Session {
         let Some(&peer) = self.links.get(&id) else { return };
         match event {
             LinkEvent::Message(message) => self.on_message(peer, message),
-            LinkEvent::Closed(Closed::Left | Closed::Gone) => self.on_gone(peer),
+            LinkEvent::Closed(Closed::Left) => self.on_left(peer),
+            LinkEvent::Closed(Closed::Gone) => self.on_seat_expired(peer),
             LinkEvent::Closed(Closed::Replaced) => self.on_vanished(peer, "a newer connection is on its way"),
             LinkEvent::Closed(Closed::Broken(reason)) => self.on_vanished(peer, &reason),
         }
@@ -334,7 +365,10 @@ impl Session {
                     self.emit(Event::state(peer, state));
                 }
             }
-            Message::Leave(Leave {}) => self.on_gone(peer),
+            Message::Leave(Leave {}) => self.on_left(peer),
+            Message::Heads(heads) => self.on_heads(peer, heads),
+            Message::Operations(operations) => self.on_operations(peer, &operations),
+            Message::Epoch(epoch) => self.on_epoch(&epoch),
             Message::Candidates(candidates) => {
                 if let Some(link) = self.members.get(&peer).and_then(Member::link) {
                     self.surroundings.connectivity.on_candidates(link.address(), candidates);
@@ -387,7 +421,8 @@ impl Session {
         match (&member.active, member.introduced_by) {
             // It came back in the meantime, or is given up where its absence is watched.
             (Some(_), _) => {}
-            (None, None) => self.on_gone(peer),
+            (None, None) if member.is_estranged => self.on_gone(peer),
+            (None, None) => self.on_seat_expired(peer),
             (None, Some(_)) => {
                 let name = self.name_of(peer);
                 self.emit(Event::Error {
@@ -402,14 +437,37 @@ impl Session {
         }
     }
 
+    /// A member said goodbye. If it did not say so to all, that is for us to do.
+    fn on_left(&mut self, peer: PeerId) {
+        self.drop_link(peer, close::GONE, "you left");
+        self.mark_absent(peer);
+        self.on_gone(peer);
+    }
+
+    /// A member was away for as long as a seat is kept. Those on its side of a broken network may say the same of us: so
+    /// we go on looking for it, for an hour.
+    pub(super) fn on_seat_expired(&mut self, peer: PeerId) {
+        self.drop_link(peer, close::GONE, "away too long");
+        let Some(member) = self.members.get_mut(&peer).filter(|member| !member.is_estranged) else { return };
+        member.is_estranged = true;
+        member.away_since = None;
+        member.stop_dialling();
+        self.emit(Event::Left { peer: peer.to_string() });
+        self.mark_absent(peer);
+        self.announce_group();
+        self.dial(peer, ESTRANGED_PAUSE);
+    }
+
     /// A member is out of the group.
     pub(super) fn on_gone(&mut self, peer: PeerId) {
         self.drop_link(peer, close::GONE, "away too long");
         let known = self.doors.directory(|directory| directory.remove(peer));
-        if let Some(mut member) = self.members.remove(&peer) {
+        let member = self.members.remove(&peer);
+        let was_seen = known && !member.as_ref().is_some_and(|member| member.is_estranged);
+        if let Some(mut member) = member {
             member.stop_dialling();
         }
-        if known {
+        if was_seen {
             self.emit(Event::Left { peer: peer.to_string() });
             self.announce_group();
         }
@@ -418,22 +476,30 @@ impl Session {
     /// Tries to reach a member until it is reached or its seat is given up.
     pub(super) fn dial(&mut self, peer: PeerId, patience: Duration) {
         let me = self.me();
-        let (epoch, secret) = self.doors.epoch();
         let (surroundings, doors, reports) =
             (self.surroundings.clone(), self.doors.clone(), self.reports.clone());
         let Some(member) = self.members.get_mut(&peer) else { return };
         if member.dial.as_ref().is_some_and(|dial| !dial.is_finished()) {
             return;
         }
-        let credential = Credential::Member { group: super::group_of(&doors), epoch, secret, to: peer };
+        let (mut pauses, first, keep_trying) = if member.is_estranged {
+            (DIAL_PAUSES_MS[..0].iter(), ESTRANGED_PAUSE, ESTRANGED_KEPT)
+        } else {
+            (DIAL_PAUSES_MS[..].iter(), Duration::ZERO, SEAT_KEPT)
+        };
+        let group = super::group_of(&doors);
         let task = async move {
             tokio::time::sleep(patience).await;
             let started = Instant::now();
-            let mut pauses = DIAL_PAUSES_MS.into_iter();
-            let mut pause = Duration::ZERO;
-            while started.elapsed() < SEAT_KEPT {
-                pause = pauses.next().map_or(pause, Duration::from_millis);
+            let mut pause = first;
+            let mut refused = 0;
+            while started.elapsed() < keep_trying {
+                pause = pauses.next().map_or(pause, |ms| Duration::from_millis(*ms));
                 tokio::time::sleep(pause).await;
+                // Whoever was away for a removal knows only older secrets.
+                let epochs = doors.epochs_to_try();
+                let (epoch, secret) = epochs[refused % epochs.len()].clone();
+                let credential = Credential::Member { group, epoch, secret, to: peer };
                 let reach = doors
                     .directory(|directory| directory.get(peer).map(|m| m.reach.clone()).unwrap_or_default());
                 let mut tries = JoinSet::new();
@@ -451,10 +517,23 @@ impl Session {
                         let dialled = dialled.map_err(|_| "no answer".to_string())?;
                         let dialled = dialled.map_err(|error| error.to_string())?;
                         let turn = turn.lock_owned().await;
-                        let myself = &surroundings.myself;
-                        let shaken =
-                            handshake::initiate(dialled, myself, credential, Password::None, started);
-                        shaken.await.map(|shaken| (shaken, turn)).map_err(|error| error.to_string())
+                        let Surroundings { myself, waiting, .. } = &surroundings;
+                        let shaken = handshake::initiate(
+                            dialled,
+                            myself,
+                            credential,
+                            Password::None,
+                            waiting,
+                            started,
+                        );
+                        shaken.await.map(|shaken| (shaken, turn)).map_err(|error| match error {
+                            HandshakeFailure::Refused(error)
+                                if error.reason() == RefuseReason::NotAMember =>
+                            {
+                                NOT_A_MEMBER.to_string()
+                            }
+                            error => error.to_string(),
+                        })
                     });
                 }
                 while let Some(tried) = tries.join_next().await {
@@ -463,7 +542,10 @@ impl Session {
                             let _ = reports.send(Report::Authenticated(Box::new(authenticated), mode)).await;
                             return;
                         }
-                        Ok(Err(error)) => tracing::debug!(%peer, error, "dial"),
+                        Ok(Err(error)) => {
+                            refused += usize::from(error == NOT_A_MEMBER);
+                            tracing::debug!(%peer, error, "dial");
+                        }
                         Err(_) => {}
                     }
                 }
@@ -475,6 +557,7 @@ impl Session {
 
     /// Says goodbye to everybody.
     pub(super) async fn leave(&mut self) {
+        self.say_leave();
         self.broadcast(&Message::Leave(Leave {}));
         for member in self.members.values_mut() {
             member.stop_dialling();

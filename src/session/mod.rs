@@ -9,6 +9,7 @@ pub mod entering;
 pub mod event;
 mod members;
 mod paths;
+mod rostering;
 pub mod snapshot;
 mod watch;
 pub mod ways;
@@ -18,12 +19,12 @@ use crate::net::handshake::{self, Doorkeeper, HandshakeFailure, Myself};
 use crate::net::link::{Authenticated, LinkEvent, LinkId};
 use crate::net::node::{LINGER, Node};
 use crate::voice::engine::EngineControl;
-use command::{Command, Ptt, TICKET_LIFETIME};
+use command::{Command, Ptt};
 use doors::Doors;
 use event::{Event, GroupMember};
 use members::Member;
-use protocol::control::{Grants, Message, VoiceState};
-use protocol::group::describe;
+use protocol::control::{Message, VoiceState};
+use protocol::group::{Admission, Role, describe};
 use protocol::id::PeerId;
 use protocol::media::Frame;
 use protocol::noise::{HandshakeError, Mode};
@@ -32,7 +33,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
 use tokio::time::MissedTickBehavior;
 
 /// How often members are looked after: bounds how late a silence or a talkspurt is noticed.
@@ -73,6 +74,17 @@ pub struct Surroundings {
     pub epoch: Instant,
     /// The ways to the others.
     pub connectivity: Connectivity,
+    /// Told when we wait at a door, again and again.
+    pub waiting: Arc<Notify>,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// By our own will.
+    Left,
+    /// We were put out of the group.
+    Removed,
 }
 
 /// What happens elsewhere and concerns the session.
@@ -103,6 +115,8 @@ pub struct Session {
     frame_ticks: u8,
     /// When people at the door were last told of, by reason.
     refusals_told: BTreeMap<u8, tokio::time::Instant>,
+    /// Why the call is over, once it is.
+    ending: Option<Ending>,
 }
 
 /// What a call is run with.
@@ -118,14 +132,14 @@ pub struct Wiring {
 }
 
 impl Session {
-    /// Runs a call until it is left; returns why. `introducer` is the member through which we came in.
+    /// Runs a call until it is over. `introducer` is the member through which we came in.
     pub async fn run(
         surroundings: Surroundings,
         doors: Doors,
         engine: EngineControl,
         introducer: Option<entering::Entered>,
         wiring: Wiring,
-    ) -> String {
+    ) -> Ending {
         let (reports, mut reported) = mpsc::channel(REPORTS_QUEUE);
         let (link_events, mut link_reported) = mpsc::channel(REPORTS_QUEUE);
         let Wiring { mut commands, events, snapshots, mut notices } = wiring;
@@ -145,6 +159,7 @@ impl Session {
             expected_loss: 0,
             frame_ticks: 0,
             refusals_told: BTreeMap::new(),
+            ending: None,
         };
         if let Some(entered) = introducer {
             session.on_entered(entered);
@@ -158,11 +173,14 @@ impl Session {
         let mut watch = tokio::time::interval(WATCH_INTERVAL);
         watch.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut commanded = true;
-        let reason = loop {
+        let ending = loop {
+            if let Some(ending) = session.ending {
+                break ending;
+            }
             tokio::select! {
                 biased;
                 command = commands.recv(), if commanded => match command {
-                    Some(Command::Leave) => break "left".to_string(),
+                    Some(Command::Leave) => break Ending::Left,
                     Some(command) => {
                         session.on_command(command);
                         session.publish(tokio::time::Instant::now());
@@ -178,7 +196,7 @@ impl Session {
         };
         doors.abort();
         session.leave().await;
-        reason
+        ending
     }
 
     fn emit(&self, event: Event) {
@@ -245,10 +263,16 @@ impl Session {
                 self.set_voice(VoiceState { muted, ..self.voice_state });
             }
             Command::Volume { peer, db } => self.set_volume(&peer, db),
-            Command::Invite => {
-                let ticket = self.invite();
+            Command::Invite(terms) => {
+                let ticket = self.invite(terms);
                 self.emit(Event::Ticket { ticket });
             }
+            Command::Revoke(which) => self.revoke(&which),
+            Command::SetAdmission(admission) => self.set_admission(admission),
+            Command::Kick { peer, is_ban } => self.kick(&peer, is_ban),
+            Command::SetRole { peer, role } => self.set_role(&peer, role),
+            Command::Admit(peer) => self.answer_knock(&peer, true),
+            Command::Deny(peer) => self.answer_knock(&peer, false),
             Command::Reply(reply) => self.on_reply(&reply),
             Command::Status => self.tell_status(),
             // Handled where the call is run.
@@ -268,28 +292,26 @@ impl Session {
     }
 
     fn set_volume(&mut self, who: &str, db: f32) {
-        let found = self.doors.directory(|directory| directory.find(who));
-        match found {
-            Ok(peer) => {
-                if let Some(member) = self.members.get_mut(&peer) {
-                    member.volume_db = db;
-                    if let Some(key) = member.voice_key() {
-                        self.engine.set_gain(key, gain(db));
-                    }
-                }
+        let Some(peer) = self.find(who) else { return };
+        if let Some(member) = self.members.get_mut(&peer) {
+            member.volume_db = db;
+            if let Some(key) = member.voice_key() {
+                self.engine.set_gain(key, gain(db));
             }
-            Err(error) => self.emit(Event::Error {
-                code: "no_such_peer",
-                message: format!("{who}: {error}"),
-                hint: "`who` lists everybody".into(),
-            }),
         }
     }
 
-    fn invite(&mut self) -> String {
-        let (ticket, grant) = self.doors.mint(TICKET_LIFETIME, &self.surroundings.connectivity.reach());
-        self.broadcast(&Message::Grants(Grants { grants: vec![grant] }));
-        ticket.to_string()
+    /// Whom a person means; an `error` event when that is nobody, or several.
+    fn find(&self, who: &str) -> Option<PeerId> {
+        let found = self.doors.directory(|directory| directory.find(who));
+        if let Err(error) = &found {
+            self.emit(Event::Error {
+                code: "no_such_peer",
+                message: format!("{who}: {error}"),
+                hint: "`who` lists everybody".into(),
+            });
+        }
+        found.ok()
     }
 
     fn me(&self) -> PeerId {
@@ -298,16 +320,31 @@ impl Session {
 
     fn announce_group(&self) {
         let myself = &self.surroundings.myself;
-        let mut members =
-            vec![GroupMember { peer: self.me().to_string(), name: myself.name.clone(), me: true }];
+        let (admission, epoch, roles) = self.doors.membership(|membership| {
+            let roles: BTreeMap<PeerId, Role> =
+                membership.members.iter().map(|(peer, state)| (*peer, state.role)).collect();
+            (membership.admission, membership.epoch, roles)
+        });
+        let role = |peer: PeerId| roles.get(&peer).copied().unwrap_or(Role::Member).into();
+        let me = self.me();
+        let ours = GroupMember { peer: me.to_string(), name: myself.name.clone(), me: true, role: role(me) };
+        let mut members = vec![ours];
         self.doors.directory(|directory| {
-            members.extend(directory.iter().map(|(id, record)| GroupMember {
+            let seen = directory.iter().filter(|(id, _)| self.present().any(|(present, _)| present == id));
+            members.extend(seen.map(|(id, record)| GroupMember {
                 peer: id.to_string(),
                 name: record.name.to_string(),
                 me: false,
+                role: role(id),
             }));
         });
-        self.emit(Event::Group { members, locked: false, epoch: self.doors.epoch().0 });
+        let locked = admission == Admission::Locked;
+        self.emit(Event::Group { members, locked, admission: admission.into(), epoch });
+    }
+
+    /// Everybody whom one sees.
+    fn present(&self) -> impl Iterator<Item = (&PeerId, &Member)> {
+        self.members.iter().filter(|(_, member)| !member.is_estranged)
     }
 
     fn broadcast(&self, message: &Message) {
@@ -357,6 +394,7 @@ pub fn reason_code(reason: protocol::noise::RefuseReason) -> &'static str {
         RefuseReason::TooManyAttempts => "too_many_attempts",
         RefuseReason::UnexpectedPeer => "unexpected_peer",
         RefuseReason::SameIdentity => "same_identity",
+        RefuseReason::Denied => "denied",
         _ => "handshake_failed",
     }
 }

@@ -87,6 +87,7 @@ impl Session {
             self.watch_talking(peer);
             self.watch_figures(peer, now);
         }
+        self.on_doors();
         self.adapt_encoder();
         self.publish(now);
     }
@@ -94,9 +95,12 @@ impl Session {
     fn watch_presence(&mut self, peer: PeerId, now: Instant) {
         let since_epoch = now.into_std().saturating_duration_since(self.surroundings.epoch);
         let Some(member) = self.members.get_mut(&peer) else { return };
+        if member.is_estranged {
+            return;
+        }
         let Some(active) = &mut member.active else {
             if member.away_since.is_some_and(|since| now - since > SEAT_KEPT) {
-                self.on_gone(peer);
+                self.on_seat_expired(peer);
             }
             return;
         };
@@ -113,7 +117,7 @@ impl Session {
                 let ms = (now - since).as_millis() as u64;
                 self.emit(Event::Connected { peer: peer.to_string(), name, path, ms });
             }
-            Some(since) if now - since > SEAT_KEPT => self.on_gone(peer),
+            Some(since) if now - since > SEAT_KEPT => self.on_seat_expired(peer),
             Some(since) if now - since > SILENCE_BEFORE_DIAL => self.dial(peer, Duration::ZERO),
             Some(_) => {}
             None if silence > SILENCE_IS_LOSS => {
@@ -202,7 +206,7 @@ impl Session {
             self.expected_loss = percent;
             self.engine.set_expected_loss(percent);
         }
-        let small = self.members.len() < MEMBERS_WITH_SHORT_FRAMES;
+        let small = self.present().count() < MEMBERS_WITH_SHORT_FRAMES;
         let ticks = if small { SHORT_FRAME_TICKS } else { FRAME_TICKS };
         if ticks != self.frame_ticks {
             self.frame_ticks = ticks;
@@ -211,7 +215,7 @@ impl Session {
     }
 
     pub(super) fn publish(&self, now: Instant) {
-        let views = self.members.iter().map(|(id, member)| MemberView {
+        let views = self.present().map(|(id, member)| MemberView {
             id: *id,
             name: self.name_of(*id),
             presence: presence(member, now),

@@ -480,6 +480,9 @@ impl<'a> Conductor<'a> {
             | Event::State { .. }
             | Event::Group { .. }
             | Event::Ticket { .. }
+            | Event::Knock { .. }
+            | Event::Waiting
+            | Event::Revoked { .. }
             | Event::Reply { .. }
             | Event::Opened { .. }
             | Event::Stats(_)

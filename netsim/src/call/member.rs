@@ -5,6 +5,7 @@ use super::ear::Ear;
 use super::machine::Machine;
 use super::stage::{Said, SharedStage};
 use crate::world::{HostId, Kind, Names, SharedWorld, SimPlatform, SimUdp};
+use protocol::group::Admission;
 use protocol::identity::Identity;
 use protocol::invite::Ticket;
 use protocol::jitter::has_fec;
@@ -13,12 +14,12 @@ use protocol::name::DisplayName;
 use roundtable::net::connectivity::{Connectivity, Settings};
 use roundtable::net::handshake::Myself;
 use roundtable::net::node::Node;
-use roundtable::session::command::{Command, TICKET_LIFETIME};
-use roundtable::session::doors::Doors;
+use roundtable::session::command::Command;
+use roundtable::session::doors::{Doors, Terms};
 use roundtable::session::entering::{self, Entered, Key};
 use roundtable::session::event::Event;
 use roundtable::session::snapshot::{Presence, Snapshot};
-use roundtable::session::{FRAMES_QUEUE, Session, Surroundings, Wiring};
+use roundtable::session::{Ending, FRAMES_QUEUE, Session, Surroundings, Wiring};
 use roundtable::voice::engine::{Engine, engine};
 use roundtable::voice::rtlog::{self, LogDrain};
 use std::sync::atomic::Ordering;
@@ -143,12 +144,17 @@ impl Program {
             let (connectivity, notices) = Connectivity::start(&node, stun, platform, settings);
             let reachable = connectivity.clone();
             let myself = Arc::new(Myself { identity, name, reach: Arc::new(move || reachable.reach()) });
-            let surroundings = Surroundings { node, myself, frames: sent, epoch, connectivity };
+            let surroundings =
+                Surroundings { node, myself, frames: sent, epoch, connectivity, waiting: Arc::default() };
             let wiring = Wiring { commands: commanded, events: sender, snapshots, notices };
             tokio::spawn(async move {
                 let reason = match enter(&surroundings, way).await {
                     Ok((doors, introducer)) => {
-                        Session::run(surroundings, doors, control, introducer, wiring).await
+                        let ending = Session::run(surroundings, doors, control, introducer, wiring).await;
+                        match ending {
+                            Ending::Left => "left".into(),
+                            Ending::Removed => "removed".into(),
+                        }
                     }
                     Err(error) => error.to_string(),
                 };
@@ -339,9 +345,9 @@ async fn enter(
 ) -> Result<(Doors, Option<Entered>), entering::EnterError> {
     match way {
         Way::Found(board) => {
-            let doors = entering::found(surroundings);
+            let doors = entering::found(surroundings, Admission::Open);
             let reach = surroundings.connectivity.settled_reach().await;
-            let (ticket, _) = doors.mint(TICKET_LIFETIME, &reach);
+            let (ticket, _) = doors.mint(Terms::default(), &reach, Vec::new());
             *board.lock().expect("nobody panics at the board") = Some(ticket);
             Ok((doors, None))
         }

@@ -1,11 +1,10 @@
-//! What members are called and where they may be reached, and by which tickets one comes in.
+//! What members are called and where they may be reached.
 //!
 //! Ordered, bounded and without a clock. Nothing here is signed, see the parent module.
 
-use crate::control::{Grant, Member};
+use crate::control::Member;
 use crate::id::PeerId;
-use crate::invite::{TicketId, TicketSecret};
-use crate::limits::{CANDIDATES_MAX, GRANTS_MAX, MEMBERS_MAX, TICKET_RELAYS_MAX};
+use crate::limits::{CANDIDATES_MAX, MEMBERS_MAX, TICKET_RELAYS_MAX};
 use crate::name::DisplayName;
 use crate::reach::Reach;
 use std::collections::BTreeMap;
@@ -30,22 +29,10 @@ pub enum Added {
     Full,
 }
 
-/// The members other than oneself, and the tickets.
+/// The members other than oneself.
 #[derive(Debug, Default)]
 pub struct Directory {
     members: BTreeMap<PeerId, MemberRecord>,
-    grants: BTreeMap<[u8; 8], Grant>,
-}
-
-/// Whether a ticket opens the door.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum GrantState {
-    /// It does, with this secret.
-    Valid(TicketSecret),
-    /// It did until its expiry.
-    Expired,
-    /// This group never issued it.
-    Unknown,
 }
 
 impl Directory {
@@ -105,38 +92,6 @@ impl Directory {
             (Some(_), Some(_)) => Err(FindError::Several),
         }
     }
-
-    /// Remembers a ticket that another member minted, valid until `latest` at most. What is known stays as it
-    /// is, and when [`GRANTS_MAX`] are known no more are taken: nobody can void the tickets of others.
-    pub fn learn_grant(&mut self, mut grant: Grant, latest: u64) {
-        if self.grants.len() < GRANTS_MAX {
-            grant.expiry = grant.expiry.min(latest);
-            self.grants.entry(*grant.ticket).or_insert(grant);
-        }
-    }
-
-    /// Remembers a ticket of our own. Beyond [`GRANTS_MAX`] the one that expires first is forgotten.
-    pub fn grant(&mut self, grant: Grant) {
-        self.grants.insert(*grant.ticket, grant);
-        while self.grants.len() > GRANTS_MAX {
-            let first = self.grants.values().min_by_key(|g| g.expiry).map(|g| *g.ticket);
-            self.grants.remove(&first.expect("a table over its bound is not empty"));
-        }
-    }
-
-    /// The tickets, for a newcomer.
-    pub fn grants(&self) -> Vec<Grant> {
-        self.grants.values().cloned().collect()
-    }
-
-    /// Whether a ticket is valid at `now_unix` seconds.
-    pub fn grant_state(&self, ticket: TicketId, now_unix: u64) -> GrantState {
-        match self.grants.get(&ticket.0) {
-            None => GrantState::Unknown,
-            Some(grant) if grant.expiry <= now_unix => GrantState::Expired,
-            Some(grant) => GrantState::Valid(TicketSecret::from_bytes(*grant.secret)),
-        }
-    }
 }
 
 /// Why [`Directory::find`] found no member.
@@ -162,10 +117,9 @@ pub fn describe(id: PeerId, name: &str, reach: &Reach) -> Member {
 
 #[cfg(test)]
 mod tests {
-    use super::{Added, Directory, FindError, GrantState};
+    use super::{Added, Directory, FindError};
     use crate::control::{Grant, Message, Welcome};
     use crate::id::PeerId;
-    use crate::invite::{TicketId, TicketSecret};
     use crate::limits::{CONTROL_MESSAGE_BYTES_MAX, GRANTS_MAX, MEMBERS_MAX, TICKET_RELAY_BYTES_MAX};
     use crate::reach::Reach;
 
@@ -196,25 +150,6 @@ mod tests {
     }
 
     #[test]
-    fn others_can_neither_void_nor_prolong_a_ticket() {
-        let mut directory = Directory::default();
-        let grant = |n: u64, secret, expiry| Grant {
-            ticket: n.to_be_bytes().into(),
-            secret: [secret; 16].into(),
-            expiry,
-        };
-        directory.grant(grant(0, 7, 100));
-        for n in 0..2 * GRANTS_MAX as u64 {
-            directory.learn_grant(grant(n, 9, u64::MAX), 200);
-        }
-        let valid = GrantState::Valid(TicketSecret::from_bytes([7; 16]));
-        assert_eq!(directory.grant_state(TicketId(0u64.to_be_bytes()), 50), valid);
-        assert_eq!(directory.grant_state(TicketId(0u64.to_be_bytes()), 150), GrantState::Expired);
-        assert_eq!(directory.grant_state(TicketId(1u64.to_be_bytes()), 250), GrantState::Expired);
-        assert_eq!(directory.grants().len(), GRANTS_MAX);
-    }
-
-    #[test]
     fn a_full_group_fits_into_a_welcome() {
         let mut directory = Directory::default();
         let address = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".parse().expect("an address");
@@ -223,33 +158,20 @@ mod tests {
             let relay = format!("{server} 192.0.2.1:5").parse().expect("a relay");
             let reach = Reach { addresses: vec![address; 16], relays: vec![relay] };
             directory.add(peer(n), &"\u{1f600}".repeat(40), reach);
-            directory.grant(Grant {
-                ticket: u64::from(n).to_be_bytes().into(),
-                secret: [7; 16].into(),
-                expiry: u64::MAX,
-            });
         }
         let members = directory
             .iter()
             .map(|(id, record)| super::describe(id, record.name.as_str(), &record.reach))
             .collect();
-        let (grants, secret, group) = (directory.grants(), [9; 32].into(), [1; 16].into());
-        let welcome = Welcome { epoch: u64::MAX, epoch_secret: secret, members, grants, group };
+        let grant = Grant {
+            ticket: [0xff; 8].into(),
+            secret: [0xff; 16].into(),
+            expiry: u64::MAX,
+            issuer: [0xff; 32].into(),
+            epoch: u64::MAX,
+        };
+        let grants = vec![grant; GRANTS_MAX];
+        let welcome = Welcome { epoch_secret: [0xff; 32].into(), members, grants, group: [0xff; 16].into() };
         assert!(Message::Welcome(welcome).encode().len() < CONTROL_MESSAGE_BYTES_MAX);
-    }
-
-    #[test]
-    fn tickets_expire_and_the_table_is_bounded() {
-        let mut directory = Directory::default();
-        for n in 0..=GRANTS_MAX as u64 {
-            let ticket = n.to_be_bytes();
-            directory.grant(Grant { ticket: ticket.into(), secret: [7; 16].into(), expiry: 1000 + n });
-        }
-        assert_eq!(directory.grant_state(TicketId(0u64.to_be_bytes()), 10), GrantState::Unknown);
-        assert_eq!(
-            directory.grant_state(TicketId(5u64.to_be_bytes()), 10),
-            GrantState::Valid(TicketSecret::from_bytes([7; 16]))
-        );
-        assert_eq!(directory.grant_state(TicketId(5u64.to_be_bytes()), 1006), GrantState::Expired);
     }
 }

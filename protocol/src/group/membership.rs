@@ -18,6 +18,8 @@ pub struct Membership {
     pub epoch: u64,
     /// What the newest secret has to fit, see [`commitment`](super::commitment); `None` for the first one.
     pub epoch_commitment: Option<[u8; 32]>,
+    /// What the secrets of all epochs but the first fit.
+    pub commitments: BTreeSet<[u8; 32]>,
     /// Tickets that were revoked: by whom, where only its issuer's word counts.
     pub(super) revoked: BTreeMap<TicketId, BTreeSet<Option<PeerId>>>,
     /// Who came in by which ticket.
@@ -54,6 +56,7 @@ impl Default for Membership {
             admission: Admission::Locked,
             epoch: 1,
             epoch_commitment: None,
+            commitments: BTreeSet::new(),
             revoked: BTreeMap::new(),
             admitted_by: BTreeMap::new(),
         }

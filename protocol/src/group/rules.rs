@@ -286,6 +286,10 @@ impl Judge<'_> {
         match known.operation.action {
             Action::Add { peer, .. } if self.index.forkers.contains(&peer) => false,
             Action::Add { peer, .. } => {
+                if self.role(peer, view).is_some() {
+                    // It comes again, after a restart.
+                    return true;
+                }
                 let is_open = self.admission(view) != Admission::Locked && !self.is_banned(peer, view);
                 is_open || self.moderates(author, role, view, !self.is_banned(peer, view))
             }
@@ -363,13 +367,18 @@ impl Judge<'_> {
             }
         }
         membership.epoch = 1 + epochs.len() as u64;
+        membership.commitments = epochs.iter().filter_map(|place| self.commitment(*place)).collect();
         let newest = self
             .newest(&epochs)
             .max_by_key(|place| (self.known[*place].depth, self.known[*place].operation.id));
-        membership.epoch_commitment = newest.and_then(|place| match self.known[place].operation.action {
+        membership.epoch_commitment = newest.and_then(|place| self.commitment(place));
+        membership
+    }
+
+    fn commitment(&self, place: Place) -> Option<[u8; 32]> {
+        match self.known[place].operation.action {
             Action::Remove { epoch, .. } => Some(epoch),
             _ => None,
-        });
-        membership
+        }
     }
 }

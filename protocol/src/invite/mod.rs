@@ -31,6 +31,7 @@
 //! | 5 | uses, 0 = unlimited | unsigned, at most 32 bits |
 //! | 6 | candidates | array of byte strings: 4 or 16 bytes of address ‖ 2 of port, big endian |
 //! | 7 | TURN servers and relayed addresses | array of text; may be absent |
+//! | 8 | other members who honour it | array of at most [`DOORS_MAX`] maps: 0 = peer id, 1 = candidates, 2 = relays, as above; may be absent |
 //!
 //! # Left out
 //! Revocation and the count of uses are the issuer's to know: a ticket cannot say that it was used up.
@@ -73,6 +74,17 @@ pub struct Ticket {
     /// [`RelayedReach`](crate::reach::RelayedReach) writes them; at most
     /// [`TICKET_RELAYS_MAX`](crate::limits::TICKET_RELAYS_MAX).
     pub relays: Vec<String>,
+    /// Other members who let in whoever holds it; at most [`DOORS_MAX`](crate::limits::DOORS_MAX).
+    pub others: Vec<Door>,
+}
+
+/// A member who lets people in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Door {
+    /// Who has to answer.
+    pub member: PeerId,
+    /// Where it may be reached.
+    pub reach: Reach,
 }
 
 /// The ticket's validity is over.
@@ -88,6 +100,12 @@ impl Ticket {
     pub fn reach(&self) -> Reach {
         let relays = self.relays.iter().filter_map(|relay| relay.parse().ok()).collect();
         Reach { addresses: self.candidates.clone(), relays }
+    }
+
+    /// Everybody who honours it, the issuer first.
+    pub fn doors(&self) -> Vec<Door> {
+        let issuer = Door { member: self.issuer, reach: self.reach() };
+        std::iter::once(issuer).chain(self.others.iter().cloned()).collect()
     }
 
     /// Whether the ticket is still valid at `now_unix`, in unix seconds.
@@ -112,6 +130,7 @@ impl fmt::Debug for Ticket {
             .field("candidates", &self.candidates)
             // Entries carry credentials.
             .field("relays", &self.relays.len())
+            .field("others", &self.others.len())
             .finish_non_exhaustive()
     }
 }

@@ -29,7 +29,7 @@ impl TicketSecret {
         hasher.finalize().into()
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8; 16] {
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 }

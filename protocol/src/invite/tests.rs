@@ -15,6 +15,13 @@ fn example() -> Ticket {
         uses: 1,
         candidates: vec!["203.0.113.5:4700".parse().unwrap(), "[2001:db8::7]:4701".parse().unwrap()],
         relays: vec!["turn:192.0.2.1:3478".to_owned()],
+        others: vec![Door {
+            member: PeerId([4; 32]),
+            reach: Reach {
+                addresses: vec!["203.0.113.6:4700".parse().unwrap()],
+                relays: vec!["turn:192.0.2.1:3478 192.0.2.1:50000".parse().unwrap()],
+            },
+        }],
     }
 }
 
@@ -33,6 +40,7 @@ fn tickets() -> impl Strategy<Value = Ticket> {
             uses,
             candidates,
             relays,
+            others: Vec::new(),
         },
     )
 }
@@ -107,13 +115,13 @@ fn debug_shows_neither_the_secret_nor_credentials() {
 #[test]
 fn fields_of_later_versions_are_skipped_and_double_ones_refused() {
     let mut body = fields::encode(&example()).to_vec();
-    assert_eq!(body[0], 0xA8, "a map of eight fields");
+    assert_eq!(body[0], 0xA9, "a map of nine fields");
     let mut later = body.clone();
-    later[0] = 0xAA;
+    later[0] = 0xAB;
     later.extend_from_slice(&[0x18, 99, 0x82, 0x01, 0x61, b'x', 0x18, 100, 0xF6]);
     assert_eq!(fields::decode(&later), Some(example()));
 
-    body[0] = 0xA9;
+    body[0] = 0xAA;
     body.extend_from_slice(&[0x05, 0x00]);
     assert_eq!(fields::decode(&body), None, "uses twice");
 }

@@ -25,7 +25,7 @@ pub enum Credential {
         ticket: TicketId,
         /// Its secret.
         secret: TicketSecret,
-        /// Who has to answer: its issuer.
+        /// Who has to answer: its issuer, or another member whom it names.
         from: PeerId,
     },
     /// A password; it is asked for once the group is known, which salts it. Whoever has it may answer.
@@ -51,6 +51,8 @@ pub enum InitiatorEvent {
         /// What to stretch the password for.
         group: GroupId,
     },
+    /// We are at the door, and somebody is being asked whether to let us in. Comes again while that lasts.
+    Waiting,
     /// The end: connected.
     Established(Established),
     /// The end: not connected.
@@ -102,12 +104,12 @@ struct Step {
 impl Credential {
     /// A ticket's, to be answered by its issuer.
     pub fn of_ticket(ticket: &Ticket) -> Self {
-        Self::Ticket {
-            group: ticket.group,
-            ticket: ticket.id,
-            secret: ticket.secret.clone(),
-            from: ticket.issuer,
-        }
+        Self::of_ticket_at(ticket, ticket.issuer)
+    }
+
+    /// A ticket's, to be answered by this one of those who honour it.
+    pub fn of_ticket_at(ticket: &Ticket, from: PeerId) -> Self {
+        Self::Ticket { group: ticket.group, ticket: ticket.id, secret: ticket.secret.clone(), from }
     }
 
     fn mode(&self) -> Mode {
@@ -147,6 +149,12 @@ impl Initiator {
         let state = mem::replace(&mut self.state, State::Ended);
         if let Some(reason) = wire::refusal(message) {
             self.event = Some(InitiatorEvent::Failed(HandshakeError::Refused(reason)));
+            return;
+        }
+        let is_at_the_door = matches!(state, State::AwaitNoise2 { .. } | State::AwaitConfirm { .. });
+        if is_at_the_door && wire::is_wait(message) {
+            self.event = Some(InitiatorEvent::Waiting);
+            self.state = state;
             return;
         }
         let step = match state {

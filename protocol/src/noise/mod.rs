@@ -19,6 +19,7 @@
 //! | `06` | Noise2 | R | Noise message 2, introduction |
 //! | `07` | Noise3 | I | Noise message 3, introduction (password mode only) |
 //! | `08` | Confirm | R | Noise transport message, the application's payload (password mode only) |
+//! | `09` | Wait | R | nothing: somebody is being asked whether to let the initiator in; may come again and again |
 //! | `7f` | Refuse | both | [`RefuseReason`] code 1; ends the handshake at any point |
 //!
 //! The mode is `00` ‖ group id 16 ‖ ticket id 8 (ticket), `01` (password), or `02` ‖ group id 16 ‖ epoch 8

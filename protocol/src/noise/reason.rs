@@ -36,6 +36,8 @@ pub enum RefuseReason {
     UnexpectedPeer,
     /// 15: both sides have the same identity.
     SameIdentity,
+    /// 16: somebody was asked, and said no, or nothing.
+    Denied,
     /// Any other code: a later version's reason.
     UnknownCode(u8),
 }
@@ -69,6 +71,7 @@ impl RefuseReason {
             Self::Malformed => 13,
             Self::UnexpectedPeer => 14,
             Self::SameIdentity => 15,
+            Self::Denied => 16,
             Self::UnknownCode(code) => code,
         }
     }
@@ -91,7 +94,8 @@ impl RefuseReason {
             13 => Self::Malformed,
             14 => Self::UnexpectedPeer,
             15 => Self::SameIdentity,
-            0 | 16.. => Self::UnknownCode(code),
+            16 => Self::Denied,
+            0 | 17.. => Self::UnknownCode(code),
         }
     }
 
@@ -123,6 +127,7 @@ impl RefuseReason {
             Self::SameIdentity => {
                 "both sides use the same identity; start one of them with an identity of its own"
             }
+            Self::Denied => "nobody let you in; ask a member whether they are there, and try again",
             Self::UnknownCode(_) => "for a reason this program does not know; bring it up to date",
         }
     }
@@ -145,6 +150,7 @@ impl RefuseReason {
             Self::Malformed => "a message from them arrived damaged or altered",
             Self::UnexpectedPeer => "they are not who was expected; ask for a new ticket",
             Self::SameIdentity => "they use our own identity; start one of the two with another",
+            Self::Denied => "nobody let them in",
             Self::UnknownCode(_) => "no reason known to this version",
         }
     }
@@ -180,6 +186,6 @@ mod tests {
             assert_eq!(RefuseReason::from_code(code).code(), code);
         }
         assert_eq!(RefuseReason::from_code(6), RefuseReason::WrongSecret);
-        assert_eq!(RefuseReason::from_code(16), RefuseReason::UnknownCode(16));
+        assert_eq!(RefuseReason::from_code(17), RefuseReason::UnknownCode(17));
     }
 }

@@ -163,6 +163,13 @@ impl Responder {
         }
     }
 
+    /// Tells an initiator that waits for its admission to go on waiting; ignored at any other time.
+    pub fn wait(&mut self) {
+        if let State::AwaitAdmission { .. } = self.state {
+            self.transmit.push_back(wire::message(Kind::Wait, &[]));
+        }
+    }
+
     /// Ends the handshake for a reason that the initiator is told; ignored when it has ended.
     pub fn refuse(&mut self, reason: RefuseReason) {
         if !self.has_ended() {

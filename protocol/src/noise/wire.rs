@@ -37,6 +37,7 @@ pub(super) enum Kind {
     Noise2,
     Noise3,
     Confirm,
+    Wait,
     Refuse,
 }
 
@@ -51,6 +52,7 @@ impl Kind {
             Self::Noise2 => 0x06,
             Self::Noise3 => 0x07,
             Self::Confirm => 0x08,
+            Self::Wait => 0x09,
             Self::Refuse => 0x7f,
         }
     }
@@ -78,6 +80,11 @@ pub(super) fn refusal(message: &[u8]) -> Option<RefuseReason> {
     let body = body(Kind::Refuse, message).ok()?;
     // Without a code it still is a refusal.
     Some(body.first().map_or(RefuseReason::Malformed, |&code| RefuseReason::from_code(code)))
+}
+
+/// Whether this is a Wait.
+pub(super) fn is_wait(message: &[u8]) -> bool {
+    body(Kind::Wait, message).is_ok_and(<[u8]>::is_empty)
 }
 
 pub(super) fn refuse(reason: RefuseReason) -> Vec<u8> {

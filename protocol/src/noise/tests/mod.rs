@@ -149,6 +149,7 @@ impl Meeting {
 
     fn answer_initiator(&self, initiator: &mut Initiator, ending: &mut Option<Ending>) {
         match initiator.poll_event() {
+            Some(InitiatorEvent::Waiting) => {}
             Some(InitiatorEvent::NeedPassword { .. }) => {
                 initiator.provide_password(&self.initiator_password);
             }
