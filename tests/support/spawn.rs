@@ -1,7 +1,7 @@
 //! The program itself, run with `--json` in a folder of its own, and what it said.
 
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
@@ -78,6 +78,17 @@ impl Running {
         (host, text("ticket"), text("listen"))
     }
 
+    /// Gives a command.
+    pub(crate) fn say(&self, command: &str) {
+        let mut input = self.child.stdin.as_ref().expect("stdin is piped");
+        writeln!(input, "{command}").expect("the program reads its commands");
+    }
+
+    /// Whether an event of this kind that `fits` has come.
+    pub(crate) fn has(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> bool {
+        self.events().iter().any(|event| event["event"] == kind && fits(event))
+    }
+
     /// Runs a joiner to its end.
     pub(crate) fn join(words: &[&str]) -> Ended {
         Self::start(&[&["join"], words].concat()).end()
@@ -104,6 +115,15 @@ impl Running {
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "no {kind} came that fits; there were {events:#?}");
             events = self.events.1.wait_timeout(events, left).expect("nobody panics with it").0;
+        }
+    }
+
+    /// Waits for the first event of one of these kinds.
+    pub(crate) fn wait_for_any(&self, kinds: &[&str]) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !self.events().iter().any(|event| kinds.iter().any(|kind| event["event"] == *kind)) {
+            assert!(Instant::now() < deadline, "none of {kinds:?} came; there were {:#?}", self.events());
+            thread::sleep(Duration::from_millis(10));
         }
     }
 
