@@ -51,9 +51,26 @@ pub struct MemberOutcome {
     pub bytes_up: u64,
     /// Bytes that reached its machine.
     pub bytes_down: u64,
+    /// The group as it saw it last; nothing when it never was in.
+    #[serde(default)]
+    pub group: Option<GroupOutcome>,
+    /// How its call ended before it was to: `left`, `removed`, or why it did not get in.
+    #[serde(default)]
+    pub ended: Option<String>,
     /// The log of its jitter buffers; only when asked for.
     #[serde(skip)]
     pub rtlog: Option<Vec<u8>>,
+}
+
+/// The group as one member sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupOutcome {
+    /// Who is in, by name, in order.
+    pub members: Vec<String>,
+    /// Whether nobody may come in.
+    pub locked: bool,
+    /// 1, and one more for each removal.
+    pub epoch: u64,
 }
 
 /// One moment of the timeline.

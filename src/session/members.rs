@@ -240,7 +240,7 @@ impl Session {
         }
         member.stop_dialling();
         member.introduced_by = None;
-        member.is_estranged = false;
+        let was_estranged = std::mem::take(&mut member.is_estranged);
         let away = member.away_since.take();
         self.drop_link(peer, close::REPLACED, "a newer one is used");
         let port = match self.engine.add_peer(&authenticated.name) {
@@ -292,6 +292,9 @@ impl Session {
             PathKind::Relayed => "through a relay while a direct path is looked for",
         };
         self.emit(Event::Path { peer: peer.to_string(), kind: path, reason: reason.into() });
+        if was_estranged {
+            self.announce_group();
+        }
         true
     }
 

@@ -27,7 +27,7 @@ use protocol::control::{Message, VoiceState};
 use protocol::group::{Admission, Role, describe};
 use protocol::id::PeerId;
 use protocol::media::Frame;
-use protocol::noise::{HandshakeError, Mode};
+use protocol::noise::{HandshakeError, Mode, RefuseReason};
 use snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -216,6 +216,8 @@ impl Session {
     /// Tells the user about people at the door; what breaks on the way is nobody's business.
     fn on_refused(&mut self, failure: &HandshakeFailure) {
         match failure {
+            // A member that knows only an older secret tries another one.
+            HandshakeFailure::Refused(HandshakeError::Refusing(RefuseReason::NotAMember)) => {}
             HandshakeFailure::Refused(error @ HandshakeError::Refusing(reason)) => {
                 let now = tokio::time::Instant::now();
                 let told = self.refusals_told.get(&reason.code());
@@ -377,8 +379,7 @@ fn gain(db: f32) -> f32 {
 }
 
 /// The stable word for a refusal in `error` events.
-pub fn reason_code(reason: protocol::noise::RefuseReason) -> &'static str {
-    use protocol::noise::RefuseReason;
+pub fn reason_code(reason: RefuseReason) -> &'static str {
     match reason {
         RefuseReason::WrongVersion => "wrong_version",
         RefuseReason::UnknownTicket => "foreign_ticket",

@@ -8,7 +8,7 @@ use super::quiet::Errors;
 use super::stage::{SharedStage, Stage};
 use super::timetable::{Actors, Places};
 use super::voices::Voice;
-use crate::outcome::{Happening, MemberOutcome, Outcome};
+use crate::outcome::{GroupOutcome, Happening, MemberOutcome, Outcome};
 use crate::scenario::{AccessConfig, Entry, FaultKind, Loaded, MemberConfig, Scenario, Talk};
 use crate::world::{Alarm, Kind, STUN_PORT, SharedWorld};
 use protocol::identity::Identity;
@@ -70,6 +70,7 @@ pub(super) struct Conductor<'a> {
     ticks: u64,
     connected: BTreeMap<(usize, usize), Duration>,
     times_lost: Vec<u64>,
+    groups: Vec<Option<GroupOutcome>>,
     timeline: Vec<Happening>,
 }
 
@@ -84,6 +85,7 @@ impl<'a> Conductor<'a> {
         let id = |seed: &[u8; 32]| Identity::from_seed(seed).peer_id().to_string();
         let peers = identities.iter().map(id).zip(0..).collect();
         let times_lost = vec![0; names.len()];
+        let groups = vec![None; names.len()];
         Self {
             loaded,
             scenario,
@@ -103,6 +105,7 @@ impl<'a> Conductor<'a> {
             ticks: 0,
             connected: BTreeMap::new(),
             times_lost,
+            groups,
             timeline: Vec::new(),
         }
     }
@@ -472,13 +475,17 @@ impl<'a> Conductor<'a> {
                 let words = format!("sees {} leave", self.names[from]);
                 self.say_of(now, index, words);
             }
+            Event::Group { members, locked, epoch, .. } => {
+                let mut members: Vec<String> = members.iter().map(|member| member.name.clone()).collect();
+                members.sort();
+                self.groups[index] = Some(GroupOutcome { members, locked: *locked, epoch: *epoch });
+            }
             Event::Error { message, .. } => self.say_of(now, index, message.clone()),
             Event::Ready { .. }
             | Event::Found { .. }
             | Event::Audio { .. }
             | Event::Talking { .. }
             | Event::State { .. }
-            | Event::Group { .. }
             | Event::Ticket { .. }
             | Event::Knock { .. }
             | Event::Waiting
@@ -551,6 +558,8 @@ impl<'a> Conductor<'a> {
                 name: self.names[index].clone(),
                 connect_ms: times.map(|times| times.into_iter().fold(0.0, f64::max)),
                 times_lost: self.times_lost[index],
+                group: self.groups[index].clone(),
+                ended: self.programs[index].as_ref().and_then(Program::ended),
                 bytes_up,
                 bytes_down,
                 rtlog: None,

@@ -99,6 +99,13 @@ impl Actors<'_> {
                 }
                 format!("{member} {}", if *off { "unmutes" } else { "mutes" })
             }
+            FaultKind::Command { member, command } => {
+                let index = self.index(member);
+                if let Some(program) = &self.programs[index] {
+                    program.command(command.parse().expect("commands are checked when a scenario is loaded"));
+                }
+                format!("{member}: {command}")
+            }
         }
     }
 
@@ -143,7 +150,8 @@ impl Actors<'_> {
             FaultKind::Roam { .. }
             | FaultKind::Kill { .. }
             | FaultKind::ClockDrift { .. }
-            | FaultKind::Mute { .. } => None,
+            | FaultKind::Mute { .. }
+            | FaultKind::Command { .. } => None,
         }
     }
 

@@ -119,7 +119,7 @@ fn members(members: &[MemberOutcome], simulated_s: f64) -> String {
     let mut table =
         Layout::new(&["member", "connected to all after ms", "lost someone", "kbit/s up", "kbit/s down"]);
     let rate = |bytes: u64| number(bytes as f64 * 8.0 / 1000.0 / simulated_s, 1);
-    for MemberOutcome { name, connect_ms, times_lost, bytes_up, bytes_down, rtlog: _ } in members {
+    for MemberOutcome { name, connect_ms, times_lost, bytes_up, bytes_down, .. } in members {
         let lost = times_lost.to_string();
         table.row([name.clone(), number(*connect_ms, 0), lost, rate(*bytes_up), rate(*bytes_down)]);
     }

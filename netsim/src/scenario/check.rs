@@ -171,6 +171,13 @@ fn fault(at: usize, fault: &Fault, duration_s: f64, names: &Names<'_>, mistake: 
             names.member(member, &field("member"), mistake)?;
             in_range(&field("ppm"), *ppm, PPM, mistake)
         }
+        FaultKind::Command { member, command } => {
+            names.member(member, &field("member"), mistake)?;
+            let parsed = command.parse::<roundtable::session::command::Command>();
+            parsed.map(drop).map_err(|error| {
+                mistake.at(&field("command"), error.to_string(), "a command of the program".into())
+            })
+        }
         FaultKind::Kill { member }
         | FaultKind::Suspend { member }
         | FaultKind::Line { member, .. }

@@ -75,6 +75,13 @@ pub enum FaultKind {
         /// Unmutes instead.
         off: bool,
     },
+    /// A member gives a command, as on its terminal: `kick ben`.
+    Command {
+        /// Who.
+        member: String,
+        /// What.
+        command: String,
+    },
 }
 
 /// A kind of fault as it is written: its name and the fields it needs and may have beside `at_s` and `kind`.
@@ -85,7 +92,7 @@ pub(super) struct Kind {
 }
 
 /// All kinds.
-pub(super) const KINDS: [Kind; 9] = [
+pub(super) const KINDS: [Kind; 10] = [
     Kind { name: "partition", needs: &["members"], may_have: &["for_s"] },
     Kind { name: "roam", needs: &["member"], may_have: &["lan"] },
     Kind { name: "nat-reboot", needs: &["lan"], may_have: &["renumber", "for_s"] },
@@ -95,6 +102,7 @@ pub(super) const KINDS: [Kind; 9] = [
     Kind { name: "line", needs: &["member", "access"], may_have: &["for_s"] },
     Kind { name: "clock-drift", needs: &["member", "ppm"], may_have: &[] },
     Kind { name: "mute", needs: &["member"], may_have: &["off"] },
+    Kind { name: "command", needs: &["member", "command"], may_have: &[] },
 ];
 
 /// All fields of all kinds in one table: serde can refuse unknown fields in a table, but not in an enum that is
@@ -113,13 +121,15 @@ struct Written {
     ppm: Option<f64>,
     renumber: Option<bool>,
     off: Option<bool>,
+    command: Option<String>,
 }
 
 impl TryFrom<Written> for Fault {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
-        let Written { at_s, kind, for_s, members, member, lan, server, access, ppm, renumber, off } = written;
+        let Written { at_s, kind, for_s, members, member, lan, server, access, ppm, renumber, off, command } =
+            written;
         let needs = |field: &str| format!("a fault of kind `{kind}` needs the field `{field}`");
         let member = member.ok_or_else(|| needs("member"));
         let what = match kind.as_str() {
@@ -135,6 +145,9 @@ impl TryFrom<Written> for Fault {
             "line" => FaultKind::Line { member: member?, access: access.ok_or_else(|| needs("access"))? },
             "clock-drift" => FaultKind::ClockDrift { member: member?, ppm: ppm.ok_or_else(|| needs("ppm"))? },
             "mute" => FaultKind::Mute { member: member?, off: off.unwrap_or_default() },
+            "command" => {
+                FaultKind::Command { member: member?, command: command.ok_or_else(|| needs("command"))? }
+            }
             unknown => return Err(format!("no fault is called `{unknown}`")),
         };
         Ok(Self { at_s, for_s, kind: what })

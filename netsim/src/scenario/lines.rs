@@ -33,7 +33,8 @@ pub(super) fn spell_out_lines(
         | FaultKind::Kill { .. }
         | FaultKind::Suspend { .. }
         | FaultKind::ClockDrift { .. }
-        | FaultKind::Mute { .. } => None,
+        | FaultKind::Mute { .. }
+        | FaultKind::Command { .. } => None,
     });
     let all = members.into_iter().chain(places("lan").zip(lans)).chain(places("server").zip(servers));
     for (place, access) in all.chain(faults) {

@@ -22,6 +22,8 @@ pub(crate) fn run(loaded: &Loaded, seed: u64, options: &Options) -> Outcome {
         times_lost: 0,
         bytes_up: (7000.0 * scenario.duration_s) as u64,
         bytes_down: (6900.0 * scenario.duration_s) as u64,
+        group: None,
+        ended: None,
         rtlog: None,
     };
     let happening = |t, who: &str, what: &str| Happening { t, who: who.into(), what: what.into() };
