@@ -121,6 +121,9 @@ impl Session {
     pub(super) fn on_entered(&mut self, entered: Entered) {
         let Entered { authenticated, welcome, operations: _ } = entered;
         let peer = authenticated.peer;
+        let described = welcome.members.iter().map(|member| Reach::from_texts(&[], &member.relays));
+        let relays: Vec<_> = described.flat_map(|reach| reach.relays).collect();
+        relays.iter().for_each(|relay| self.surroundings.connectivity.borrow_relay(relay));
         self.learn(peer, &authenticated.name, reachable(&authenticated, self), None);
         self.activate(authenticated, false);
         for member in &welcome.members {
@@ -350,6 +353,9 @@ impl Session {
                     }
                     let id = PeerId(*member.id);
                     let reach = self.believable(peer, Reach::from_texts(&member.addresses, &member.relays));
+                    if self.hear_of(peer, id, &reach) {
+                        self.introduce(id, Some(peer));
+                    }
                     if self.learn(id, &member.name, reach.clone(), Some(peer)) {
                         // It dials us already: our NAT has to let it in.
                         self.surroundings.connectivity.punch(reach, NEWCOMER_KNOCKS);
@@ -377,6 +383,30 @@ impl Session {
                     self.surroundings.connectivity.on_candidates(link.address(), candidates);
                 }
             }
+        }
+    }
+
+    /// Takes over where a member may be reached now, from itself or, while we have not met it, from others; returns
+    /// whether that is news for those who have not met it either.
+    fn hear_of(&mut self, from: PeerId, id: PeerId, reach: &Reach) -> bool {
+        let is_met = self.members.get(&id).is_some_and(|member| member.active.is_some());
+        if reach.is_empty() || (is_met && from != id) {
+            return false;
+        }
+        self.doors.directory(|directory| {
+            if from == id { directory.move_to(id, reach) } else { directory.extend(id, reach) }
+        }) && from == id
+    }
+
+    /// Tells all where we may be reached, when that has changed: those whom we have not met hear it from the others.
+    pub(super) fn tell_reach(&mut self) {
+        let reach = self.surroundings.connectivity.reach();
+        if self.told_reach.as_ref() == Some(&reach) || self.members.is_empty() {
+            return;
+        }
+        if self.told_reach.replace(reach.clone()).is_some() {
+            let described = describe(self.me(), &self.surroundings.myself.name, &reach);
+            self.broadcast(&Message::Members(Members { members: vec![described] }));
         }
     }
 

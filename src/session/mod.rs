@@ -28,6 +28,7 @@ use protocol::group::{Admission, Role, describe};
 use protocol::id::PeerId;
 use protocol::media::Frame;
 use protocol::noise::{HandshakeError, Mode, RefuseReason};
+use protocol::reach::Reach;
 use snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -115,6 +116,8 @@ pub struct Session {
     frame_ticks: u8,
     /// When people at the door were last told of, by reason.
     refusals_told: BTreeMap<u8, tokio::time::Instant>,
+    /// Where the others think we may be reached.
+    told_reach: Option<Reach>,
     /// Why the call is over, once it is.
     ending: Option<Ending>,
 }
@@ -159,6 +162,7 @@ impl Session {
             expected_loss: 0,
             frame_ticks: 0,
             refusals_told: BTreeMap::new(),
+            told_reach: None,
             ending: None,
         };
         if let Some(entered) = introducer {

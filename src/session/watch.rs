@@ -88,6 +88,7 @@ impl Session {
             self.watch_figures(peer, now);
         }
         self.on_doors();
+        self.tell_reach();
         self.adapt_encoder();
         self.publish(now);
     }

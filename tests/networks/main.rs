@@ -21,6 +21,7 @@ mod quiet;
 #[allow(dead_code, reason = "each test crate needs another part of it")]
 #[path = "../support/sound.rs"]
 mod sound;
+mod upheaval;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -7,6 +7,7 @@ use super::lab::{Namespace, SERVERS};
 use super::sound::{Heard, now_us};
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
@@ -25,7 +26,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(15);
 
 /// A running process. Dropping it kills it.
 pub(crate) struct Member {
-    name: &'static str,
+    pub(crate) name: &'static str,
     child: Child,
     pub(crate) started_us: u64,
     events: Arc<(Mutex<Events>, Condvar)>,
@@ -59,6 +60,11 @@ impl Member {
     /// Enters a group, knowing nothing but the ticket.
     pub(crate) fn join(place: &Namespace, dir: &Path, ticket: &str, options: &[&str]) -> Self {
         Self::start(place, dir, ("Joiner", JOINER_HZ), &["join", ticket], options)
+    }
+
+    /// The same by another name, with another tone.
+    pub(crate) fn join_as(place: &Namespace, dir: &Path, ticket: &str, who: (&'static str, f64)) -> Self {
+        Self::start(place, dir, who, &["join", ticket], &[])
     }
 
     fn start(
@@ -155,6 +161,48 @@ impl Member {
         let last = events.log.iter().rev().find(|(_, said)| said["event"] == "stats");
         let causes = last.and_then(|(_, stats)| stats["concealed_ms"].as_object());
         causes.into_iter().flat_map(|causes| causes.values().filter_map(Value::as_u64)).sum()
+    }
+
+    /// The same of each other member, by its id.
+    pub(crate) fn concealed_ms_by_peer(&self) -> BTreeMap<String, u64> {
+        let events = lock(&self.events.0);
+        let stats = events.log.iter().filter(|(_, said)| said["event"] == "stats");
+        let sum = |said: &Value| {
+            let causes = said["concealed_ms"].as_object();
+            causes.into_iter().flat_map(|causes| causes.values().filter_map(Value::as_u64)).sum()
+        };
+        let peer = |said: &Value| said["peer"].as_str().unwrap_or_default().to_owned();
+        stats.map(|(_, said)| (peer(said), sum(said))).collect()
+    }
+
+    /// Its id.
+    #[track_caller]
+    pub(crate) fn id(&self) -> String {
+        self.ready("id")
+    }
+
+    /// The port it listens on.
+    #[track_caller]
+    pub(crate) fn port(&self) -> u16 {
+        let listen = self.ready("listen");
+        listen.rsplit(':').next().and_then(|port| port.parse().ok()).expect("an address with a port")
+    }
+
+    #[track_caller]
+    fn ready(&self, what: &str) -> String {
+        let events = lock(&self.events.0);
+        let ready = events.log.iter().find(|(_, said)| said["event"] == "ready");
+        ready.expect("it has started").1[what].as_str().expect("a text").to_owned()
+    }
+
+    /// Whether such an event has come since the last [`Member::forget`].
+    pub(crate) fn has(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> bool {
+        self.look(kind, fits, Duration::ZERO).is_some()
+    }
+
+    /// Kills the process without a goodbye.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it runs");
     }
 
     /// Types a command.

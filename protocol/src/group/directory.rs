@@ -58,6 +58,27 @@ impl Directory {
         }
     }
 
+    /// A known member has moved; returns whether that is new.
+    pub fn move_to(&mut self, id: PeerId, reach: &Reach) -> bool {
+        let Some(record) = self.members.get_mut(&id) else { return false };
+        let mut reach = reach.clone();
+        reach.addresses.truncate(CANDIDATES_MAX);
+        reach.relays.truncate(TICKET_RELAYS_MAX);
+        let is_new = record.reach != reach;
+        record.reach = reach;
+        is_new
+    }
+
+    /// More ways to a known member, tried before those that are known; returns whether they are new.
+    pub fn extend(&mut self, id: PeerId, reach: &Reach) -> bool {
+        let Some(record) = self.members.get(&id) else { return false };
+        let mut all = reach.clone();
+        let old = &record.reach;
+        all.addresses.extend(old.addresses.iter().filter(|address| !reach.addresses.contains(address)));
+        all.relays.extend(old.relays.iter().filter(|relay| !reach.relays.contains(relay)).cloned());
+        self.move_to(id, &all)
+    }
+
     /// Removes a member; returns whether it was there.
     pub fn remove(&mut self, id: PeerId) -> bool {
         self.members.remove(&id).is_some()

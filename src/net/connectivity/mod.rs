@@ -139,6 +139,7 @@ enum Request {
     Detach(SocketAddr),
     Remote(SocketAddr, Candidates),
     RelayRoute(RelayedReach, oneshot::Sender<Result<Route, TurnError>>),
+    Borrow(String),
     Punch(Reach, Duration),
     Close(oneshot::Sender<()>),
 }
@@ -224,6 +225,11 @@ impl Connectivity {
         let (reply, replied) = oneshot::channel();
         self.request(Request::RelayRoute(to, reply));
         replied.await.unwrap_or(Err(TurnError::NoAnswer))
+    }
+
+    /// Uses a TURN server that another member uses: whom our NAT keeps out can meet us there.
+    pub fn borrow_relay(&self, to: &RelayedReach) {
+        self.request(Request::Borrow(to.server.clone()));
     }
 
     /// Opens our NATs and relays for whoever is about to come from there.

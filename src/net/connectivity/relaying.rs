@@ -14,6 +14,9 @@ use tokio::sync::{Notify, oneshot};
 /// Servers used at once. Others tell us of theirs, so there has to be a bound.
 const MEETINGS_MAX: usize = 6;
 
+/// Servers of others on which we hold an allocation only to be met there, if we have none of our own.
+const BORROWED_MAX: usize = 1;
+
 /// A provider may relay from several addresses, and only from the right one a peer is met: tries to be given it. Each
 /// takes three round trips; of two addresses the right one is missed once in 128 times.
 const REALLOCATIONS_MAX: u32 = 6;
@@ -72,6 +75,17 @@ impl Relaying {
         let meeting = meet(self.socket.clone(), self.platform.clone(), server, family, self.changed.clone());
         self.used.push(Used { text, meeting, own, complained: false, waiting: Vec::new(), reallocations: 0 });
         self.used.len() - 1
+    }
+
+    /// Has an allocation on a server that another member uses, to be met there by all who know it.
+    pub(super) fn borrow(&mut self, text: String) {
+        let is_used = self.used.iter().any(|used| used.text == text);
+        if let Ok(server) = text.parse::<TurnServer>()
+            && !is_used
+            && self.used.len() < BORROWED_MAX
+        {
+            self.start(text, server, Family::V4, false);
+        }
     }
 
     /// The way to a relayed address from an allocation of ours on the same server; answered when that is there.

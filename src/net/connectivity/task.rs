@@ -171,6 +171,7 @@ impl Task {
                 }
             }
             Request::RelayRoute(to, reply) => self.relaying.route(to, reply),
+            Request::Borrow(server) => self.relaying.borrow(server),
             Request::Punch(reach, how_long) => self.punch(&reach, how_long),
             // Ends the loop.
             Request::Close(_) => {}
