@@ -10,7 +10,7 @@ use protocol::invite::Ticket;
 use protocol::noise::{RefuseReason, encode_frame};
 use roundtable::net::connectivity::{Connectivity, Settings};
 use roundtable::net::handshake::Myself;
-use roundtable::net::node::Node;
+use roundtable::net::node::{Node, SEAT_KEPT};
 use roundtable::net::platform::System;
 use roundtable::net::socket::StunDatagram;
 use roundtable::net::udp::SystemUdp;
@@ -169,6 +169,7 @@ fn a_ticket_whose_expiry_was_forged_is_refused_by_the_host() {
             frames,
             epoch,
             connectivity,
+            seat: SEAT_KEPT,
             waiting: Arc::default(),
         };
         let doors = entering::found(&surroundings, Admission::Open);

@@ -13,7 +13,7 @@ use crate::config::{self, ConfigError, ConfigFile};
 use crate::net::connectivity::{Connectivity, Notice};
 use crate::net::handshake::Myself;
 use crate::net::lan::{self, Announcement};
-use crate::net::node::Node;
+use crate::net::node::{Node, SEAT_KEPT};
 use crate::net::platform::System;
 use crate::net::socket::StunDatagram;
 use crate::net::udp::SystemUdp;
@@ -169,6 +169,7 @@ async fn call(
         frames: frames.clone(),
         epoch,
         connectivity: connectivity.clone(),
+        seat: file.seat_s.map_or(SEAT_KEPT, Duration::from_secs),
         waiting: Arc::default(),
     };
     let announcement = match &way {

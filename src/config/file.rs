@@ -24,6 +24,17 @@ pub struct ConfigFile {
     pub turn: Vec<String>,
     /// Everything goes through the relay.
     pub relay_only: bool,
+    /// For how many seconds a member that is not heard keeps its seat, 5 to 3600.
+    #[serde(deserialize_with = "seat")]
+    pub seat_s: Option<u64>,
+}
+
+fn seat<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let seconds = u64::deserialize(deserializer)?;
+    if (5..=3600).contains(&seconds) {
+        return Ok(Some(seconds));
+    }
+    Err(serde::de::Error::custom(format!("seat_s is {seconds}; it may be 5 to 3600 seconds")))
 }
 
 /// Reads the file. The default one may be missing, a named one may not.
@@ -61,5 +72,10 @@ mod tests {
         std::fs::write(&path, "name = \"Ada\"\nlisten = \"[::]:4701\"\n").unwrap();
         assert_eq!(load(Some(&path)).unwrap().name.as_deref(), Some("Ada"));
         assert!(load(Some(&dir.path().join("missing.toml"))).is_err());
+        std::fs::write(&path, "seat_s = 90\n").unwrap();
+        assert_eq!(load(Some(&path)).unwrap().seat_s, Some(90));
+        std::fs::write(&path, "\nseat_s = 1\n").unwrap();
+        let error = load(Some(&path)).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("5 to 3600"), "{error}");
     }
 }

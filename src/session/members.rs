@@ -7,7 +7,7 @@ use super::{Report, Session, Surroundings, gain};
 use crate::net::connectivity::Attach;
 use crate::net::handshake::{self, HandshakeFailure, Password};
 use crate::net::link::{Authenticated, Closed, Link, LinkEvent, LinkId};
-use crate::net::node::{FAREWELL, SEAT_KEPT, close};
+use crate::net::node::{FAREWELL, close};
 use crate::voice::engine::{PeerVoice, VoiceKey};
 use protocol::control::{Grants, Leave, Members, Message, VoiceState, Welcome};
 use protocol::group::{Added, describe};
@@ -518,7 +518,7 @@ impl Session {
         let (mut pauses, first, keep_trying) = if member.is_estranged {
             (DIAL_PAUSES_MS[..0].iter(), ESTRANGED_PAUSE, ESTRANGED_KEPT)
         } else {
-            (DIAL_PAUSES_MS[..].iter(), Duration::ZERO, SEAT_KEPT)
+            (DIAL_PAUSES_MS[..].iter(), Duration::ZERO, surroundings.seat)
         };
         let group = super::group_of(&doors);
         let task = async move {

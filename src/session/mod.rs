@@ -75,6 +75,8 @@ pub struct Surroundings {
     pub epoch: Instant,
     /// The ways to the others.
     pub connectivity: Connectivity,
+    /// How long a member that is not heard keeps its seat.
+    pub seat: Duration,
     /// Told when we wait at a door, again and again.
     pub waiting: Arc<Notify>,
 }

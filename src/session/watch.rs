@@ -4,7 +4,6 @@ use super::event::{ConcealedMs, Event, Stats};
 use super::snapshot::{MemberView, Presence, Snapshot};
 use super::{Session, members::Member};
 use crate::net::link::Link;
-use crate::net::node::SEAT_KEPT;
 use protocol::id::PeerId;
 use protocol::jitter::Concealed;
 use protocol::media::ReceptionReport;
@@ -95,12 +94,13 @@ impl Session {
 
     fn watch_presence(&mut self, peer: PeerId, now: Instant) {
         let since_epoch = now.into_std().saturating_duration_since(self.surroundings.epoch);
+        let seat = self.surroundings.seat;
         let Some(member) = self.members.get_mut(&peer) else { return };
         if member.is_estranged {
             return;
         }
         let Some(active) = &mut member.active else {
-            if member.away_since.is_some_and(|since| now - since > SEAT_KEPT) {
+            if member.away_since.is_some_and(|since| now - since > seat) {
                 self.on_seat_expired(peer);
             }
             return;
@@ -118,7 +118,7 @@ impl Session {
                 let ms = (now - since).as_millis() as u64;
                 self.emit(Event::Connected { peer: peer.to_string(), name, path, ms });
             }
-            Some(since) if now - since > SEAT_KEPT => self.on_seat_expired(peer),
+            Some(since) if now - since > seat => self.on_seat_expired(peer),
             Some(since) if now - since > SILENCE_BEFORE_DIAL => self.dial(peer, Duration::ZERO),
             Some(_) => {}
             None if silence > SILENCE_IS_LOSS => {

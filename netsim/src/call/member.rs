@@ -13,7 +13,7 @@ use protocol::media::Frame;
 use protocol::name::DisplayName;
 use roundtable::net::connectivity::{Connectivity, Settings};
 use roundtable::net::handshake::Myself;
-use roundtable::net::node::Node;
+use roundtable::net::node::{Node, SEAT_KEPT};
 use roundtable::session::command::Command;
 use roundtable::session::doors::{Doors, Terms};
 use roundtable::session::entering::{self, Entered, Key};
@@ -144,8 +144,15 @@ impl Program {
             let (connectivity, notices) = Connectivity::start(&node, stun, platform, settings);
             let reachable = connectivity.clone();
             let myself = Arc::new(Myself { identity, name, reach: Arc::new(move || reachable.reach()) });
-            let surroundings =
-                Surroundings { node, myself, frames: sent, epoch, connectivity, waiting: Arc::default() };
+            let surroundings = Surroundings {
+                node,
+                myself,
+                frames: sent,
+                epoch,
+                connectivity,
+                seat: SEAT_KEPT,
+                waiting: Arc::default(),
+            };
             let wiring = Wiring { commands: commanded, events: sender, snapshots, notices };
             tokio::spawn(async move {
                 let reason = match enter(&surroundings, way).await {
