@@ -12,6 +12,7 @@
 //! | 4 | [`VoiceState`] |
 //! | 5 | [`Leave`] |
 //! | 6 | [`Candidates`] |
+//! | 7 | [`Chat`] |
 //! | 8 | [`Heads`] |
 //! | 9 | [`Operations`] |
 //! | 10 | [`Epoch`] |
@@ -156,6 +157,18 @@ pub struct CandidateInfo {
     pub address: String,
 }
 
+/// A line of text to everybody; see [`chat`](crate::chat).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Chat {
+    /// One more than that of the sender's line before.
+    #[n(0)]
+    pub id: u32,
+    /// The text as the sender wrote it: whoever shows it makes it safe first.
+    #[n(1)]
+    pub text: String,
+}
+
 /// The newest operations that the sender knows: the receiver answers with those that come after or beside them.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -222,6 +235,8 @@ pub enum Message {
     Leave(Leave),
     /// Where the sender may be reached now.
     Candidates(Candidates),
+    /// A line of text.
+    Chat(Chat),
     /// What the sender knows of the group.
     Heads(Heads),
     /// What the receiver may not know of the group.
@@ -254,6 +269,7 @@ impl Message {
             Self::VoiceState(body) => (4, minicbor::to_vec(body)),
             Self::Leave(body) => (5, minicbor::to_vec(body)),
             Self::Candidates(body) => (6, minicbor::to_vec(body)),
+            Self::Chat(body) => (7, minicbor::to_vec(body)),
             Self::Heads(body) => (8, minicbor::to_vec(body)),
             Self::Operations(body) => (9, minicbor::to_vec(body)),
             Self::Epoch(body) => (10, minicbor::to_vec(body)),
@@ -278,6 +294,7 @@ impl Message {
             4 => Self::VoiceState(minicbor::decode(body).map_err(malformed)?),
             5 => Self::Leave(minicbor::decode(body).map_err(malformed)?),
             6 => Self::Candidates(minicbor::decode(body).map_err(malformed)?),
+            7 => Self::Chat(minicbor::decode(body).map_err(malformed)?),
             8 => Self::Heads(minicbor::decode(body).map_err(malformed)?),
             9 => Self::Operations(minicbor::decode(body).map_err(malformed)?),
             10 => Self::Epoch(minicbor::decode(body).map_err(malformed)?),

@@ -4,6 +4,7 @@
 //! number: the present moment, seeds and addresses are arguments. The same code therefore runs live, in
 //! virtual time, and under a fuzzer.
 
+pub mod chat;
 pub mod control;
 pub mod demux;
 pub mod entropy;
@@ -24,3 +25,5 @@ pub mod reflexive;
 pub mod reply;
 pub mod stun;
 pub mod turn;
+pub mod verification;
+mod visible;

@@ -11,9 +11,7 @@
 use std::fmt;
 
 use crate::limits::NAME_CHARS_MAX;
-
-/// Accents that may follow one character. Vietnamese and Hebrew write two.
-const COMBINING_RUN_MAX: usize = 2;
+use crate::visible::{Joiners, one_line};
 
 /// At most [`NAME_CHARS_MAX`] visible characters on one line; possibly empty.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -22,34 +20,7 @@ pub struct DisplayName(String);
 impl DisplayName {
     /// Makes any text a name: runs of blanks become one space, unsafe characters vanish, the rest is cut.
     pub fn new(text: &str) -> Self {
-        let mut name = String::new();
-        let mut chars = 0;
-        let mut combining = 0;
-        let mut blank = false;
-        for c in text.chars() {
-            if c.is_whitespace() || c.is_control() {
-                blank = chars > 0;
-                continue;
-            }
-            if is_invisible(c) {
-                continue;
-            }
-            combining = if is_combining(c) { combining + 1 } else { 0 };
-            if combining > COMBINING_RUN_MAX || (combining > 0 && chars == 0) {
-                continue;
-            }
-            if chars + usize::from(blank) >= NAME_CHARS_MAX {
-                break;
-            }
-            if blank {
-                name.push(' ');
-                chars += 1;
-                blank = false;
-            }
-            name.push(c);
-            chars += 1;
-        }
-        Self(name)
+        Self(one_line(text, NAME_CHARS_MAX, Joiners::Dropped))
     }
 
     /// The name as text.
@@ -73,23 +44,6 @@ impl fmt::Debug for DisplayName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.0)
     }
-}
-
-/// Unicode's format, filler and private-use characters (general categories Cf and Co, and the letters
-/// that are drawn as nothing).
-fn is_invisible(c: char) -> bool {
-    matches!(u32::from(c),
-        0x00AD | 0x034F | 0x0600..=0x0605 | 0x061C | 0x06DD | 0x070F | 0x115F..=0x1160 | 0x17B4..=0x17B5
-        | 0x180B..=0x180F | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0x2800 | 0x3164
-        | 0xE000..=0xF8FF | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFF | 0x110BD | 0x110CD
-        | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A | 0xE0000..=0x10FFFF)
-}
-
-/// The blocks of accents that fit any letter; those of single scripts cannot pile up harmfully.
-fn is_combining(c: char) -> bool {
-    matches!(u32::from(c),
-        0x0300..=0x036F | 0x0483..=0x0489 | 0x0591..=0x05BD | 0x1AB0..=0x1AFF | 0x1DC0..=0x1DFF
-        | 0x20D0..=0x20FF | 0xFE20..=0xFE2F)
 }
 
 #[cfg(test)]
