@@ -178,7 +178,8 @@ fn a_ticket_whose_expiry_was_forged_is_refused_by_the_host() {
         let (_engine, control) = engine(4, None).unwrap();
         let (_commands, commands) = mpsc::channel(1);
         let (events, mut told) = mpsc::channel(64);
-        let wiring = Wiring { commands, events, snapshots: watch::channel(Default::default()).0, notices };
+        let snapshots = watch::channel(Default::default()).0;
+        let wiring = Wiring { commands, events, snapshots, notices, known_peers: None };
         let session = tokio::spawn(Session::run(surroundings, doors, control, None, wiring));
 
         ticket.expires_at += 3600;

@@ -9,6 +9,7 @@ use super::readership;
 use super::secret::{self, Typed};
 use super::sound::{open_sound, start_log, start_recorder, start_voice};
 use super::{nearby, network, target};
+use crate::config::known_peers::KNOWN_PEERS_FILE;
 use crate::config::{self, ConfigError, ConfigFile};
 use crate::net::connectivity::{Connectivity, Notice};
 use crate::net::handshake::Myself;
@@ -27,7 +28,7 @@ use protocol::group::Admission;
 use protocol::name::DisplayName;
 use protocol::reply::Reply;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
@@ -176,8 +177,9 @@ async fn call(
         Way::Found { password, .. } if !is_hidden => announce(&surroundings, password.is_some()),
         Way::Found { .. } | Way::Enter { .. } => None,
     };
-    let ended =
-        converse(&args, &file, way, surroundings, Outlets { events, snapshots, snapshot, notices, unread });
+    let known_peers = data_dir.join(KNOWN_PEERS_FILE);
+    let outlets = Outlets { events, snapshots, snapshot, notices, unread, known_peers };
+    let ended = converse(&args, &file, way, surroundings, outlets);
     let ended = ended.await;
     drop(announcement);
     connectivity.close().await;
@@ -199,6 +201,7 @@ struct Outlets {
     snapshot: watch::Receiver<Snapshot>,
     notices: mpsc::Receiver<Notice>,
     unread: Arc<Notify>,
+    known_peers: PathBuf,
 }
 
 /// The call itself, from the sound devices to the goodbye.
@@ -209,7 +212,7 @@ async fn converse(
     surroundings: Surroundings,
     outlets: Outlets,
 ) -> Result<String, Failure> {
-    let Outlets { events, snapshots, snapshot, notices, unread } = outlets;
+    let Outlets { events, snapshots, snapshot, notices, unread, known_peers } = outlets;
     let (epoch, frames) = (surroundings.epoch, surroundings.frames.clone());
     let sound = open_sound(args, file, events.clone())?;
     let recorder = args.record.as_deref().map(start_recorder).transpose()?;
@@ -245,7 +248,8 @@ async fn converse(
         }
     };
     let (stop, wiring_commands) = merge_leave(commanded);
-    let wiring = Wiring { commands: wiring_commands, events, snapshots, notices };
+    let known_peers = Some(known_peers);
+    let wiring = Wiring { commands: wiring_commands, events, snapshots, notices, known_peers };
     let session = Session::run(surroundings, doors, control, introducer, wiring);
     tokio::pin!(session);
     let result = tokio::select! {

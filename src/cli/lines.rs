@@ -17,6 +17,9 @@ lock, unlock, knock   nobody comes in; whoever has a line; whoever you admit
 admit, deny NAME      whoever knocks comes in, or goes away
 kick, ban NAME        puts somebody out; a banned one stays out
 promote, demote NAME  somebody may kick and lock as well, or not
+verify NAME           words to compare with somebody, and with the group
+verified NAME         mark somebody whose words were the same; unverified NAME takes it back
+say TEXT              a line of text to everybody
 reply CODE            let in somebody who cannot reach you, by the code they were shown
 leave                 leave the call";
 
@@ -30,6 +33,8 @@ pub(super) struct LineView {
     paths: BTreeMap<String, &'static str>,
     way_in: Option<WayIn>,
     waiting: bool,
+    /// Whether each was told to be verified.
+    marks: BTreeMap<String, bool>,
 }
 
 impl LineView {
@@ -102,6 +107,28 @@ impl LineView {
             Event::Ticket { ticket } => {
                 Some(format!("Send this line to a friend:\n\nroundtable join {ticket}\n"))
             }
+            Event::Known { peer, name, first_seen, verified, called_before } => {
+                let before = self.marks.insert(peer.clone(), *verified);
+                known(name, first_seen.is_none(), before, *verified, called_before.as_deref())
+            }
+            Event::KeyChanged { peer, name, known_as } => Some(format!(
+                "WARNING: {name} ({}) has another key than the {name} you knew ({}). Somebody may be posing as them, or \
+                 they have a new machine. Say nothing private before the words of `verify {}` are the same on both \
+                 sides; then type `verified {}`.",
+                short(peer),
+                short(known_as),
+                short(peer),
+                short(peer)
+            )),
+            Event::Words { peer, name, words, group_words, verified } => Some(format!(
+                "Read aloud with {name}{}: {words}\nThe same on both sides? Then type `verified {}`; if not, somebody \
+                 listens in: leave.\nOf the whole group, the same for all who see the same people: {group_words}",
+                if *verified { " (verified)" } else { "" },
+                short(peer)
+            )),
+            Event::Message { peer, name, text, .. } => {
+                Some(format!("> {}: {text}", self.speaker(peer, name)))
+            }
             Event::Error { message, hint, .. } if hint.is_empty() => Some(format!("Problem: {message}.")),
             Event::Error { message, hint, .. } => Some(format!("Problem: {message}; {hint}.")),
             Event::Bye { reason } => Some(format!("Bye ({reason}).")),
@@ -115,8 +142,42 @@ impl LineView {
         }
     }
 
+    /// A name that can be mistaken neither for another member's nor for a part of the text.
+    fn speaker(&self, peer: &str, name: &str) -> String {
+        let name = name.replace(':', " ");
+        let shared =
+            self.names.iter().any(|(id, other)| id != peer && other.to_lowercase() == name.to_lowercase());
+        if shared { format!("{name} ({})", short(peer)) } else { name }
+    }
+
     fn name(&self, peer: &str) -> String {
-        self.names.get(peer).cloned().unwrap_or_else(|| peer.chars().take(8).collect())
+        self.names.get(peer).cloned().unwrap_or_else(|| short(peer))
+    }
+}
+
+fn short(peer: &str) -> String {
+    peer.chars().take(8).collect()
+}
+
+/// What is new about who somebody is.
+fn known(
+    name: &str,
+    new: bool,
+    before: Option<bool>,
+    verified: bool,
+    called_before: Option<&str>,
+) -> Option<String> {
+    match (before, verified, called_before) {
+        (Some(false), true, _) => Some(format!("{name} is marked as verified.")),
+        (Some(true), false, _) => Some(format!("{name} is not marked as verified any more.")),
+        (Some(_), _, _) => None,
+        (None, true, Some(other)) => Some(format!("{name} is verified, and was called {other} before.")),
+        (None, true, None) => Some(format!("{name} is verified.")),
+        (None, false, Some(other)) => Some(format!("{name} was called {other} before.")),
+        (None, false, None) if new => {
+            Some(format!("{name} is new to you; `verify {name}` shows words to make sure of each other."))
+        }
+        (None, false, None) => None,
     }
 }
 
@@ -161,7 +222,7 @@ pub(super) fn who(snapshot: &Snapshot) -> String {
 }
 
 fn who_line(member: &MemberView) -> String {
-    let MemberView { id, name, presence, voice, talking, volume_db } = member;
+    let MemberView { id, name, presence, voice, talking, volume_db, verified } = member;
     let presence = match presence {
         Presence::Connecting => "connecting".to_string(),
         Presence::Lost { seconds } => format!("gone for {seconds} s"),
@@ -176,7 +237,8 @@ fn who_line(member: &MemberView) -> String {
         (false, false) => String::new(),
     };
     let volume = if *volume_db == 0.0 { String::new() } else { format!(", volume {volume_db:+} dB") };
-    format!("{name} ({}): {presence}{doing}{volume}", id.short())
+    let mark = if *verified { ", verified" } else { "" };
+    format!("{name} ({}){mark}: {presence}{doing}{volume}", id.short())
 }
 
 #[cfg(test)]
@@ -220,6 +282,7 @@ mod tests {
             voice: VoiceState { muted, deafened: false },
             talking,
             volume_db,
+            verified: false,
         };
         let members = vec![
             member("Ada", here, true, false, 0.0),

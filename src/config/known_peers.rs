@@ -150,16 +150,17 @@ impl KnownPeers {
             let unverified = self.peers.iter().filter(|(_, known)| known.verified.is_none());
             let oldest = unverified.min_by_key(|(_, known)| known.last_seen).map(|(id, _)| *id);
             // All are verified: the person made each mark, but the file is bounded all the same.
-            let oldest = oldest.or_else(|| {
-                self.peers.iter().min_by_key(|(_, known)| known.last_seen).map(|(id, _)| *id)
-            });
+            let oldest = oldest
+                .or_else(|| self.peers.iter().min_by_key(|(_, known)| known.last_seen).map(|(id, _)| *id));
             self.peers.remove(&oldest.expect("a table over its bound is not empty"));
         }
     }
 
     /// The file's text.
     fn to_toml(&self) -> String {
-        let mut text = String::from("# Whom roundtable met. Times are Unix seconds; `verified` says when words were compared.\n");
+        let mut text = String::from(
+            "# Whom roundtable met. Times are Unix seconds; `verified` says when words were compared.\n",
+        );
         for (id, KnownPeer { name, first_seen, last_seen, verified }) in &self.peers {
             // A name on the screen has no control characters, so only these two need care.
             let name = DisplayName::new(name).to_string().replace('\\', "\\\\").replace('"', "\\\"");
@@ -175,8 +176,8 @@ impl KnownPeers {
     }
 
     fn from_toml(text: &str) -> Result<Self, (usize, String)> {
-        let written: Written =
-            toml::from_str(text).map_err(|e| (e.span().map_or(0, |span| span.start), e.message().to_owned()))?;
+        let written: Written = toml::from_str(text)
+            .map_err(|e| (e.span().map_or(0, |span| span.start), e.message().to_owned()))?;
         let mut peers = BTreeMap::new();
         for WrittenPeer { id, name, first_seen, last_seen, verified } in written.peer {
             let at = id.span().start;
@@ -255,7 +256,9 @@ fn turn(path: &Path) -> io::Result<File> {
     loop {
         match lock.try_lock() {
             Ok(()) => return Ok(lock),
-            Err(TryLockError::WouldBlock) if started.elapsed() < TURN_DEADLINE => std::thread::sleep(TURN_PAUSE),
+            Err(TryLockError::WouldBlock) if started.elapsed() < TURN_DEADLINE => {
+                std::thread::sleep(TURN_PAUSE)
+            }
             Err(TryLockError::WouldBlock) => {
                 return Err(io::Error::new(ErrorKind::TimedOut, "another roundtable does not let go of it"));
             }
@@ -359,7 +362,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("known_peers");
         let id = peer(1);
-        let entry = |id: &str| format!("[[peer]]\nid = \"{id}\"\nname = \"x\"\nfirst_seen = 1\nlast_seen = 1\n");
+        let entry =
+            |id: &str| format!("[[peer]]\nid = \"{id}\"\nname = \"x\"\nfirst_seen = 1\nlast_seen = 1\n");
         let good = entry(&id.to_string());
         for (text, complaint) in [
             (format!("{good}\n[[peer]]\nid = 5\n").into_bytes(), "line 8: "),
@@ -371,7 +375,10 @@ mod tests {
         ] {
             std::fs::write(&path, &text).unwrap();
             for error in [read(&path).unwrap_err(), update(&path, &met(1, "Ada", 5)).unwrap_err()] {
-                assert!(matches!(&error, ConfigError::Mistake { reason, .. } if reason.contains(complaint)), "{error}");
+                assert!(
+                    matches!(&error, ConfigError::Mistake { reason, .. } if reason.contains(complaint)),
+                    "{error}"
+                );
             }
             assert_eq!(std::fs::read(&path).unwrap(), text, "{complaint}");
         }
@@ -392,7 +399,8 @@ mod tests {
             }
         });
         assert_eq!(read(&path).unwrap().peers.len(), 32);
-        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let left: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left.len(), 2, "the file and its lock: {left:?}");
     }
 }

@@ -4,6 +4,7 @@
 
 mod file;
 mod identity;
+pub mod known_peers;
 pub mod secret_file;
 
 pub use file::{ConfigFile, load};

@@ -220,6 +220,7 @@ fn authenticated(
         reader: MessageReader::default(),
         dialled,
         took: started.elapsed(),
+        handshake_hash: established.handshake_hash,
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Authenticated {
     pub dialled: bool,
     /// From the first packet to here.
     pub took: Duration,
+    /// Equal on both sides, different for every handshake.
+    pub handshake_hash: [u8; 32],
 }
 
 /// Counters of one link, readable by anyone.

@@ -52,6 +52,17 @@ pub enum Command {
     Reply(String),
     /// Who is here, and how they are doing.
     Status,
+    /// The words to compare with a peer.
+    Verify(String),
+    /// A peer's words were compared, or the mark is taken away.
+    Mark {
+        /// Whose.
+        peer: String,
+        /// Whether they were.
+        verified: bool,
+    },
+    /// A line of text to everybody.
+    Say(String),
     /// Leave the group.
     Leave,
 }
@@ -87,7 +98,8 @@ pub enum CommandError {
 
 const KNOWN: &str = "mute, unmute, deafen, undeafen, ptt down|up|toggle, volume PEER DB, who, \
      invite [once|uses N] [hours N], revoke TICKET|all, lock, unlock, knock, admit [PEER], deny [PEER], \
-     kick PEER, ban PEER, promote PEER, demote PEER, reply CODE, leave";
+     kick PEER, ban PEER, promote PEER, demote PEER, reply CODE, verify PEER, \
+     verified PEER, unverified PEER, say TEXT, leave";
 
 const INVITE_USAGE: &str = "invite [once|uses N] [hours N], with N hours from 1 to 8760";
 
@@ -131,9 +143,18 @@ impl std::str::FromStr for Command {
                 [code] => Ok(Self::Reply((*code).to_owned())),
                 _ => Err(CommandError::Usage("reply CODE, with the code that begins with rr1")),
             },
+            "verify" if !rest.is_empty() => Ok(Self::Verify(rest.join(" "))),
+            "verified" if !rest.is_empty() => Ok(Self::Mark { peer: rest.join(" "), verified: true }),
+            "unverified" if !rest.is_empty() => Ok(Self::Mark { peer: rest.join(" "), verified: false }),
+            "verify" | "verified" | "unverified" => {
+                Err(CommandError::Usage("verify PEER, then verified PEER or unverified PEER"))
+            }
+            "say" => match line.trim().split_once(char::is_whitespace) {
+                Some((_, text)) => Ok(Self::Say(text.trim().to_owned())),
+                None => Err(CommandError::Usage("say TEXT")),
+            },
             "status" | "who" | "w" => Ok(Self::Status),
             "leave" | "quit" | "exit" | "q" => Ok(Self::Leave),
-            "say" => Err(CommandError::NotYet(name)),
             _ => Err(CommandError::Unknown(name)),
         }
     }
@@ -194,13 +215,25 @@ mod tests {
         assert_eq!("invite --uses 3 hours 2".parse(), Ok(Command::Invite(terms)));
         assert_eq!("invite once".parse(), Ok(Command::Invite(Terms { uses: 1, ..Terms::default() })));
         assert_eq!("kick Ada L".parse(), Ok(Command::Kick { peer: "Ada L".into(), is_ban: false }));
+        assert_eq!(" say  two  words ".parse(), Ok(Command::Say("two  words".into())));
+        let marked = Command::Mark { peer: "Ada Lovelace".into(), verified: true };
+        assert_eq!("verified Ada Lovelace".parse(), Ok(marked));
         let volume = Command::Volume { peer: "Ada Lovelace".into(), db: -6.5 };
         assert_eq!("volume Ada Lovelace -6.5dB".parse(), Ok(volume));
     }
 
     #[test]
     fn wrong_lines_say_what_would_be_right() {
-        for line in ["volume", "volume ada", "volume ada loud", "volume ada 90", "volume ada NaN", "ptt"] {
+        for line in [
+            "volume",
+            "volume ada",
+            "volume ada loud",
+            "volume ada 90",
+            "volume ada NaN",
+            "ptt",
+            "say",
+            "verify",
+        ] {
             assert!(matches!(line.parse::<Command>(), Err(CommandError::Usage(_))), "{line}");
         }
         assert!(matches!("dance".parse::<Command>(), Err(CommandError::Unknown(_))));

@@ -137,6 +137,54 @@ pub enum Event {
         /// For how long.
         seconds: u64,
     },
+    /// Who a peer is to us: told when it connects, and when its mark changes.
+    Known {
+        /// Who.
+        peer: String,
+        /// Its display name.
+        name: String,
+        /// Unix time in seconds at which it was met first; absent when it is new.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        first_seen: Option<u64>,
+        /// Its words were compared.
+        verified: bool,
+        /// Its name of the last time, when that was another one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        called_before: Option<String>,
+    },
+    /// A peer has a name that is known under another key: an impostor, or the same person with a new identity.
+    KeyChanged {
+        /// Who.
+        peer: String,
+        /// The name.
+        name: String,
+        /// The id under which the name is known.
+        known_as: String,
+    },
+    /// The words to compare with a peer, asked for by `verify`.
+    Words {
+        /// With whom.
+        peer: String,
+        /// Its display name.
+        name: String,
+        /// Of the connection with it: both read the same, unless somebody sits between.
+        words: String,
+        /// Of the group: all who see the same members read the same.
+        group_words: String,
+        /// Whether they were compared before.
+        verified: bool,
+    },
+    /// Somebody said a line of text.
+    Message {
+        /// Who.
+        peer: String,
+        /// Its display name.
+        name: String,
+        /// One line, safe to show.
+        text: String,
+        /// Whether it was ourselves.
+        me: bool,
+    },
     /// Once a second for each peer.
     Stats(Stats),
     /// Something went wrong. Fatal ones are followed by `bye`.

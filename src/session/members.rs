@@ -72,6 +72,7 @@ pub(super) struct Active {
     pub(super) hearing: super::watch::Hearing,
     since: Instant,
     dialled: bool,
+    handshake_hash: [u8; 32],
 }
 
 impl Active {
@@ -107,6 +108,11 @@ impl Member {
 
     pub(super) fn voice_key(&self) -> Option<VoiceKey> {
         self.active.as_ref().map(|active| active.key)
+    }
+
+    /// Of the handshake by which its connection was authenticated.
+    pub(super) fn handshake_hash(&self) -> Option<[u8; 32]> {
+        self.active.as_ref().map(|active| active.handshake_hash)
     }
 
     pub(super) fn stop_dialling(&mut self) {
@@ -263,7 +269,7 @@ impl Session {
         };
         let path = PathKind::from(kind.unwrap_or(Kind::Direct));
         let attach = Attach { connection: authenticated.connection.clone(), dialled };
-        let name = authenticated.name.clone();
+        let (name, handshake_hash) = (authenticated.name.clone(), authenticated.handshake_hash);
         let link = Link::start(
             id,
             authenticated,
@@ -283,12 +289,15 @@ impl Session {
             hearing: super::watch::Hearing::default(),
             since: Instant::now(),
             dialled,
+            handshake_hash,
         });
         self.links.insert(id, peer);
         self.surroundings.connectivity.attach(attach);
         tracing::debug!(%peer, returning = away.is_some(), "connected");
         let took = away.map_or(took, |since| since.elapsed());
-        self.emit(Event::Connected { peer: peer.to_string(), name, path, ms: took.as_millis() as u64 });
+        let ms = took.as_millis() as u64;
+        self.emit(Event::Connected { peer: peer.to_string(), name: name.clone(), path, ms });
+        self.on_met(peer, &name);
         let reason = match path {
             PathKind::Lan => "same machine or local network",
             PathKind::Direct => "its address answers directly",
@@ -378,6 +387,7 @@ impl Session {
             Message::Heads(heads) => self.on_heads(peer, heads),
             Message::Operations(operations) => self.on_operations(peer, &operations),
             Message::Epoch(epoch) => self.on_epoch(&epoch),
+            Message::Chat(chat) => self.on_chat(peer, &chat),
             Message::Candidates(candidates) => {
                 if let Some(link) = self.members.get(&peer).and_then(Member::link) {
                     self.surroundings.connectivity.on_candidates(link.address(), candidates);

@@ -3,6 +3,8 @@
 //! [`Session`] owns the group as this member sees it. It runs as one task; handshakes, dials and links are
 //! tasks of their own that report to it. Voice does not pass through here: links feed the engine directly.
 
+mod acquaintances;
+mod chat;
 pub mod command;
 pub mod doors;
 pub mod entering;
@@ -19,6 +21,8 @@ use crate::net::handshake::{self, Doorkeeper, HandshakeFailure, Myself};
 use crate::net::link::{Authenticated, LinkEvent, LinkId};
 use crate::net::node::{LINGER, Node};
 use crate::voice::engine::EngineControl;
+use acquaintances::Acquaintances;
+use chat::ChatState;
 use command::{Command, Ptt};
 use doors::Doors;
 use event::{Event, GroupMember};
@@ -32,6 +36,7 @@ use protocol::reach::Reach;
 use snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
@@ -122,6 +127,8 @@ pub struct Session {
     told_reach: Option<Reach>,
     /// Why the call is over, once it is.
     ending: Option<Ending>,
+    acquaintances: Acquaintances,
+    chat: ChatState,
 }
 
 /// What a call is run with.
@@ -134,6 +141,8 @@ pub struct Wiring {
     pub snapshots: tokio::sync::watch::Sender<Snapshot>,
     /// What there is to know of paths.
     pub notices: mpsc::Receiver<Notice>,
+    /// Where it is kept who was met before, if it is.
+    pub known_peers: Option<PathBuf>,
 }
 
 impl Session {
@@ -147,7 +156,8 @@ impl Session {
     ) -> Ending {
         let (reports, mut reported) = mpsc::channel(REPORTS_QUEUE);
         let (link_events, mut link_reported) = mpsc::channel(REPORTS_QUEUE);
-        let Wiring { mut commands, events, snapshots, mut notices } = wiring;
+        let Wiring { mut commands, events, snapshots, mut notices, known_peers } = wiring;
+        let acquaintances = Acquaintances::open(known_peers, &events);
         let mut session = Self {
             surroundings,
             doors,
@@ -166,6 +176,8 @@ impl Session {
             refusals_told: BTreeMap::new(),
             told_reach: None,
             ending: None,
+            acquaintances,
+            chat: ChatState::new(),
         };
         if let Some(entered) = introducer {
             session.on_entered(entered);
@@ -202,6 +214,7 @@ impl Session {
         };
         doors.abort();
         session.leave().await;
+        session.acquaintances.settle().await;
         ending
     }
 
@@ -283,6 +296,9 @@ impl Session {
             Command::Deny(peer) => self.answer_knock(&peer, false),
             Command::Reply(reply) => self.on_reply(&reply),
             Command::Status => self.tell_status(),
+            Command::Verify(peer) => self.tell_words(&peer),
+            Command::Mark { peer, verified } => self.mark(&peer, verified),
+            Command::Say(text) => self.say(&text),
             // Handled where the call is run.
             Command::Leave => {}
         }

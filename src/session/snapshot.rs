@@ -30,6 +30,8 @@ pub struct MemberView {
     pub talking: bool,
     /// How loud we hear it, dB.
     pub volume_db: f32,
+    /// Its words were compared.
+    pub verified: bool,
 }
 
 /// Whether a member can be heard.

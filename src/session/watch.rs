@@ -223,6 +223,7 @@ impl Session {
             voice: member.voice_state,
             talking: member.talking,
             volume_db: member.volume_db,
+            verified: self.acquaintances.is_verified(*id),
         });
         let snapshot = Snapshot {
             talking: self.engine.own().talking(),

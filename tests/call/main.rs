@@ -11,6 +11,7 @@ mod score;
 #[path = "../support/sound.rs"]
 mod sound;
 
+mod acquaintances;
 mod commands;
 mod logs;
 mod members;

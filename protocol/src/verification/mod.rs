@@ -150,7 +150,7 @@ mod tests {
         let pair = Digest::of_pair(&[7; 32], PeerId([1; 32]), PeerId([2; 32]));
         let group = Digest::of_group(GROUP, [PeerId([1; 32]), PeerId([2; 32])]);
         assert_eq!(pair.phrase().to_string(), "berry valley timber dinner heron sofa");
-        assert_eq!(group.phrase().to_string(), "GROUP");
+        assert_eq!(group.phrase().to_string(), "dancer cotton cherry ribbon eclipse lotus");
         assert_eq!(Phrase([0, 255, 0, 255, 0, 255]).to_string(), "acorn zipper acorn zipper acorn zipper");
     }
 }
