@@ -88,9 +88,6 @@ pub enum CommandError {
     /// Not a word we know.
     #[error("unknown command {0:?}; known are: {KNOWN}")]
     Unknown(String),
-    /// A command of the interface that this version does not have.
-    #[error("{0:?} is not available in this version")]
-    NotYet(String),
     /// A word is missing or wrong.
     #[error("usage: {0}")]
     Usage(&'static str),

@@ -153,7 +153,8 @@ impl Program {
                 seat: SEAT_KEPT,
                 waiting: Arc::default(),
             };
-            let wiring = Wiring { commands: commanded, events: sender, snapshots, notices };
+            let wiring =
+                Wiring { commands: commanded, events: sender, snapshots, notices, known_peers: None };
             tokio::spawn(async move {
                 let reason = match enter(&surroundings, way).await {
                     Ok((doors, introducer)) => {
