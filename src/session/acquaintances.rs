@@ -146,9 +146,10 @@ impl Session {
                 hint: "try again when they are here".into(),
             });
         };
-        let others = self.doors.roster(|roster| roster.iter().map(|(id, _)| id).collect::<Vec<_>>());
+        let members: Vec<PeerId> =
+            self.doors.membership(|membership| membership.members.keys().copied().collect());
         let pair = Digest::of_pair(&hash, self.me(), peer);
-        let group = Digest::of_group(super::group_of(&self.doors), others.into_iter().chain([self.me()]));
+        let group = Digest::of_group(super::group_of(&self.doors), members);
         let verified = self.acquaintances.is_verified(peer);
         let (events, phrases) = (self.events.clone(), self.acquaintances.phrases.clone());
         tokio::spawn(async move {
@@ -159,20 +160,5 @@ impl Session {
             let words = Event::Words { peer: peer.to_string(), name, words, group_words, verified };
             let _ = events.try_send(words);
         });
-    }
-
-    /// The member that a person means; says so when there is none.
-    fn find(&self, who: &str) -> Option<PeerId> {
-        match self.doors.roster(|roster| roster.find(who)) {
-            Ok(peer) => Some(peer),
-            Err(error) => {
-                self.emit(Event::Error {
-                    code: "no_such_peer",
-                    message: format!("{who}: {error}"),
-                    hint: "`who` lists everybody".into(),
-                });
-                None
-            }
-        }
     }
 }

@@ -120,8 +120,8 @@ impl Session {
         }
     }
 
-    /// Says something to all; an `error` event when the rules do not allow it.
-    fn say(&mut self, action: Action) -> bool {
+    /// Declares something to all; an `error` event when the rules do not allow it.
+    fn declare(&mut self, action: Action) -> bool {
         let said = self.doors.say(action);
         self.announce_said(said.map(|operation| (operation, None)))
     }
@@ -169,14 +169,14 @@ impl Session {
     /// Makes somebody a moderator, or a member like any other.
     pub(super) fn set_role(&mut self, who: &str, role: Role) {
         if let Some(peer) = self.find(who) {
-            self.say(Action::SetRole { peer, role });
+            self.declare(Action::SetRole { peer, role });
         }
     }
 
     /// Changes how one comes in.
     pub(super) fn set_admission(&mut self, admission: Admission) {
         if self.doors.membership(|membership| membership.admission) != admission {
-            self.say(Action::SetAdmission(admission));
+            self.declare(Action::SetAdmission(admission));
         }
     }
 
@@ -194,7 +194,7 @@ impl Session {
             }
         };
         let count = tickets.len();
-        if tickets.into_iter().all(|ticket| self.say(Action::Revoke(ticket))) {
+        if tickets.into_iter().all(|ticket| self.declare(Action::Revoke(ticket))) {
             self.emit(Event::Revoked { tickets: count });
         }
     }
@@ -249,7 +249,7 @@ impl Session {
             self.put_out(peer);
         }
         if is_absent {
-            self.say(Action::Return);
+            self.declare(Action::Return);
         }
         self.announce_group();
     }
@@ -275,7 +275,7 @@ impl Session {
             is_known && here.map(|(peer, _)| rank(peer)).all(|other| rank(&me) < other)
         });
         if is_ours_to_say {
-            self.say(Action::MarkAbsent(peer));
+            self.declare(Action::MarkAbsent(peer));
         }
     }
 

@@ -490,6 +490,10 @@ impl<'a> Conductor<'a> {
             | Event::Knock { .. }
             | Event::Waiting
             | Event::Revoked { .. }
+            | Event::Known { .. }
+            | Event::KeyChanged { .. }
+            | Event::Words { .. }
+            | Event::Message { .. }
             | Event::Reply { .. }
             | Event::Opened { .. }
             | Event::Stats(_)
