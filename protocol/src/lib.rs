@@ -7,6 +7,7 @@
 pub mod chat;
 pub mod control;
 pub mod demux;
+pub mod door;
 pub mod entropy;
 pub mod group;
 pub mod ice;

@@ -7,6 +7,7 @@
 mod changes;
 pub mod congestion;
 pub mod connectivity;
+pub mod entrance;
 pub mod handshake;
 pub mod interfaces;
 pub mod lan;

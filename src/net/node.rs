@@ -4,6 +4,7 @@ use super::congestion::VoiceRate;
 use super::socket::{PathSocket, StunDatagram};
 use super::tls::{self, SERVER_NAME};
 use super::udp::Udp;
+use protocol::door::KnockKey;
 use protocol::path::Route;
 use quinn::{
     ClientConfig, ConnectError, Connection, ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint,
@@ -122,7 +123,18 @@ impl Node {
 
     /// Opens a connection over a route. `yielding`: give way when the other end dials us at the same moment.
     pub async fn dial(&self, route: impl Into<Route>, yielding: bool) -> Result<Dialled, DialError> {
+        self.knock(route, yielding, Vec::new()).await
+    }
+
+    /// The same at a door that opens to whoever holds one of these keys.
+    pub async fn knock(
+        &self,
+        route: impl Into<Route>,
+        yielding: bool,
+        knocks: Vec<KnockKey>,
+    ) -> Result<Dialled, DialError> {
         let address = self.socket.paths().dial(route.into(), yielding, Instant::now());
+        self.socket.paths().set_knocks(address, knocks);
         let path = Opening { socket: self.socket.clone(), address, kept: false };
         let connection = self.endpoint.connect(address, SERVER_NAME)?.await?;
         Ok(Dialled { connection, path })

@@ -18,6 +18,8 @@
 //! it back, at the latest when the opening's lifetime is over and a datagram comes.
 
 use protocol::demux::{Class, Source, classify, is_first_flight};
+use protocol::door::cookie::{ANSWER_BYTES, CHALLENGE_BYTES, Cookie, answer, token_of};
+use protocol::door::{KnockKey, Verdict};
 use protocol::local::is_local;
 use protocol::path::{Change, Kind, PathSet, Route, Via};
 use std::collections::{BTreeMap, HashMap};
@@ -33,6 +35,9 @@ const OPENING_LIFETIME: Duration = Duration::from_secs(5);
 
 /// The same for our own dials, which also wait for somebody to be there: 8 s to be answered and the handshake.
 const DIAL_LIFETIME: Duration = Duration::from_secs(12);
+
+/// Challenges answered for one dial: one for each time its first packet is sent.
+const ANSWERS_MAX: u8 = 8;
 
 /// A peer silent for this long may be replaced by a new connection from its address. A talking peer sends
 /// every 60 ms, a silent one every 1.2 s and acknowledges as often.
@@ -59,6 +64,16 @@ struct Entry {
     set: PathSet,
     last_heard: Instant,
     state: State,
+    /// What a dial has to show at the door, until it is answered.
+    calling: Option<Box<Calling>>,
+}
+
+#[derive(Debug, Default)]
+struct Calling {
+    knocks: Vec<KnockKey>,
+    /// The first packet, to be repeated after a challenge.
+    packet: Vec<u8>,
+    answers: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +81,7 @@ enum State {
     /// We dialled. When the other side dials at the same time we give way, or insist and ignore it.
     Dialled { since: Instant, yielding: bool, answered: bool },
     /// A stranger's first packet came.
-    Incoming { since: Instant },
+    Incoming { since: Instant, invited: bool },
     /// Authenticated.
     Peer,
 }
@@ -76,7 +91,7 @@ impl State {
     fn given_up_at(self) -> Option<Instant> {
         match self {
             Self::Dialled { since, .. } => Some(since + DIAL_LIFETIME),
-            Self::Incoming { since } => Some(since + OPENING_LIFETIME),
+            Self::Incoming { since, .. } => Some(since + OPENING_LIFETIME),
             Self::Peer => None,
         }
     }
@@ -99,6 +114,8 @@ pub enum Inbound {
     Quic(SocketAddr),
     /// A STUN message.
     Stun,
+    /// The beginning of a connection, whose sender gets this first.
+    Challenge([u8; CHALLENGE_BYTES]),
     /// Nothing we answer.
     Drop,
 }
@@ -123,8 +140,14 @@ impl Default for PathTable {
 }
 
 impl PathTable {
-    /// Sorts a datagram and finds its connection.
-    pub fn inbound(&mut self, from: Route, datagram: &[u8], now: Instant) -> Inbound {
+    /// Sorts a datagram and finds its connection. `judge` is asked about the first packet of a connection.
+    pub fn inbound(
+        &mut self,
+        from: Route,
+        datagram: &[u8],
+        now: Instant,
+        judge: impl FnOnce() -> Verdict,
+    ) -> Inbound {
         let mut known = self.by_route.get(&from).copied();
         if known.is_some_and(|index| self.is_over(index, now)) {
             self.expire(now);
@@ -134,19 +157,26 @@ impl PathTable {
         match classify(source, datagram) {
             Class::Stun => Inbound::Stun,
             Class::ChannelData | Class::Drop => Inbound::Drop,
-            Class::Quic => self.inbound_quic(from, known, datagram, now),
+            Class::Quic => self.inbound_quic(from, known, datagram, now, judge),
         }
     }
 
-    fn inbound_quic(&mut self, from: Route, known: Option<u64>, datagram: &[u8], now: Instant) -> Inbound {
-        let Some(index) = known else { return self.open_incoming(from, now) };
+    fn inbound_quic(
+        &mut self,
+        from: Route,
+        known: Option<u64>,
+        datagram: &[u8],
+        now: Instant,
+        judge: impl FnOnce() -> Verdict,
+    ) -> Inbound {
+        let Some(index) = known else { return self.open_incoming(from, now, judge) };
         let entry = self.entries.get_mut(&index).expect("by_route names entries");
         if is_first_flight(datagram) {
             match entry.state {
                 State::Dialled { yielding: false, .. } => return Inbound::Drop,
-                State::Dialled { yielding: true, .. } => return self.open_incoming(from, now),
+                State::Dialled { yielding: true, .. } => return self.open_incoming(from, now, judge),
                 State::Peer if now - entry.last_heard > SILENCE_BEFORE_REPLACEMENT => {
-                    return self.open_incoming(from, now);
+                    return self.open_incoming(from, now, judge);
                 }
                 State::Peer => return Inbound::Drop,
                 State::Incoming { .. } => {}
@@ -155,7 +185,9 @@ impl PathTable {
         let mut owner = index;
         if let State::Dialled { answered, .. } = &mut entry.state {
             *answered |= datagram.first().is_some_and(|first| first & LONG_HEADER != 0);
-            if !*answered {
+            if *answered {
+                entry.calling = None;
+            } else {
                 owner = self.peer_at(from).unwrap_or(index);
             }
         }
@@ -172,32 +204,84 @@ impl PathTable {
         peers.map(|(index, _)| *index).max()
     }
 
-    fn open_incoming(&mut self, route: Route, now: Instant) -> Inbound {
+    fn open_incoming(&mut self, route: Route, now: Instant, judge: impl FnOnce() -> Verdict) -> Inbound {
+        let invited = match judge() {
+            Verdict::Invited => true,
+            Verdict::Stranger => false,
+            Verdict::Challenge(challenge) => return Inbound::Challenge(challenge),
+            Verdict::Drop => return Inbound::Drop,
+        };
         self.expire(now);
+        // Strangers go first.
         let incoming = |(index, entry): (&u64, &Entry)| match entry.state {
-            State::Incoming { since } => Some((since, *index)),
+            State::Incoming { since, invited } => Some((invited, since, *index)),
             State::Dialled { .. } | State::Peer => None,
         };
         let opening: Vec<_> = self.entries.iter().filter_map(incoming).collect();
         if opening.len() >= OPENING_MAX {
-            let (_, oldest) = opening.iter().min().expect("a full table has an oldest entry");
+            let (_, _, oldest) = opening.iter().min().expect("a full table has an oldest entry");
             self.remove_index(*oldest);
         }
-        Inbound::Quic(self.insert(route, kind_of(route), State::Incoming { since: now }, now))
+        Inbound::Quic(self.insert(route, kind_of(route), State::Incoming { since: now, invited }, now))
     }
 
     /// A new virtual address for a connection we open over `route`. `yielding` says whether to give way when
     /// the other side dials us at the same moment.
     pub fn dial(&mut self, route: Route, yielding: bool, now: Instant) -> SocketAddr {
         self.expire(now);
-        self.insert(route, kind_of(route), State::Dialled { since: now, yielding, answered: false }, now)
+        let state = State::Dialled { since: now, yielding, answered: false };
+        let address = self.insert(route, kind_of(route), state, now);
+        if let Some(entry) = index_of(address).and_then(|index| self.entries.get_mut(&index)) {
+            entry.calling = Some(Box::default());
+        }
+        address
+    }
+
+    /// With what a dial knocks in front of each first packet.
+    pub fn set_knocks(&mut self, address: SocketAddr, knocks: Vec<KnockKey>) {
+        let entry = index_of(address).and_then(|index| self.entries.get_mut(&index));
+        if let Some(calling) = entry.and_then(|entry| entry.calling.as_mut()) {
+            calling.knocks = knocks;
+        }
+    }
+
+    /// Takes note of a packet that is about to be sent; with what to knock in front of it.
+    pub fn knocks(&mut self, address: SocketAddr, packet: &[u8]) -> Vec<KnockKey> {
+        let entry = index_of(address).and_then(|index| self.entries.get_mut(&index));
+        match entry.and_then(|entry| entry.calling.as_mut()) {
+            Some(calling) if is_first_flight(packet) => {
+                packet.clone_into(&mut calling.packet);
+                calling.knocks.clone()
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// The answer to a challenge, and the first packet once more; nothing when it is not the challenge to a dial of ours.
+    pub fn answer(
+        &mut self,
+        from: Route,
+        token: [u8; 12],
+        cookie: &Cookie,
+    ) -> Option<([u8; ANSWER_BYTES], Vec<u8>)> {
+        let calling = self.entries.get_mut(self.by_route.get(&from)?)?.calling.as_mut()?;
+        if calling.answers >= ANSWERS_MAX || token_of(&calling.packet) != Some(token) {
+            return None;
+        }
+        calling.answers += 1;
+        Some((answer(token, cookie), calling.packet.clone()))
+    }
+
+    /// Whether this connection was opened by somebody who holds a key to the group.
+    pub fn is_invited(&self, address: SocketAddr) -> bool {
+        self.entry(address).is_some_and(|entry| matches!(entry.state, State::Incoming { invited: true, .. }))
     }
 
     fn insert(&mut self, route: Route, kind: Kind, state: State, now: Instant) -> SocketAddr {
         let index = self.next;
         self.next += 1;
         let set = PathSet::new(route, kind, now.saturating_duration_since(self.zero));
-        self.entries.insert(index, Entry { set, last_heard: now, state });
+        self.entries.insert(index, Entry { set, last_heard: now, state, calling: None });
         self.by_route.insert(route, index);
         virtual_address(index)
     }

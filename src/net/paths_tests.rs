@@ -3,6 +3,7 @@
 use super::{Inbound, Learnt, OPENING_LIFETIME, OPENING_MAX, PathTable, State, virtual_address};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use protocol::door::Verdict;
 use protocol::path::{Kind, Route};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -28,7 +29,7 @@ fn first_flight() -> Vec<u8> {
 fn quic(inbound: Inbound) -> SocketAddr {
     match inbound {
         Inbound::Quic(address) => address,
-        Inbound::Stun | Inbound::Drop => panic!("not for QUIC: {inbound:?}"),
+        Inbound::Stun | Inbound::Challenge(_) | Inbound::Drop => panic!("not for QUIC: {inbound:?}"),
     }
 }
 
@@ -36,7 +37,7 @@ fn quic(inbound: Inbound) -> SocketAddr {
 fn strangers_only_open_connections() {
     let (mut table, now) = (PathTable::default(), Instant::now());
     assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Drop);
-    let address = quic(table.inbound(remote(1), &first_flight(), now));
+    let address = quic(table.inbound(remote(1), &first_flight(), now, || Verdict::Stranger));
     assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(address));
     assert_eq!(table.route(address), Some(remote(1)));
 }
@@ -57,13 +58,13 @@ fn of_two_simultaneous_dials_exactly_one_wins() {
     let now = Instant::now();
     let mut insisting = PathTable::default();
     let mine = insisting.dial(remote(1), false, now);
-    assert_eq!(insisting.inbound(remote(1), &first_flight(), now), Inbound::Drop);
+    assert_eq!(insisting.inbound(remote(1), &first_flight(), now, || Verdict::Stranger), Inbound::Drop);
     let handshake = [0xe3, 0, 0, 0, 1, 0];
-    assert_eq!(insisting.inbound(remote(1), &handshake, now), Inbound::Quic(mine));
+    assert_eq!(insisting.inbound(remote(1), &handshake, now, || Verdict::Stranger), Inbound::Quic(mine));
 
     let mut yielding = PathTable::default();
     let mine = yielding.dial(remote(1), true, now);
-    let theirs = quic(yielding.inbound(remote(1), &first_flight(), now));
+    let theirs = quic(yielding.inbound(remote(1), &first_flight(), now, || Verdict::Stranger));
     assert_ne!(mine, theirs);
     assert_eq!(yielding.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(theirs));
 }
@@ -71,12 +72,16 @@ fn of_two_simultaneous_dials_exactly_one_wins() {
 #[test]
 fn a_restarted_peer_gets_in_and_an_impostor_only_borrows_the_address() {
     let (mut table, start) = (PathTable::default(), Instant::now());
-    let old = quic(table.inbound(remote(1), &first_flight(), start));
+    let old = quic(table.inbound(remote(1), &first_flight(), start, || Verdict::Stranger));
     table.promote(old);
     let soon = start + Duration::from_secs(1);
-    assert_eq!(table.inbound(remote(1), &first_flight(), soon), Inbound::Drop, "it is still heard");
+    assert_eq!(
+        table.inbound(remote(1), &first_flight(), soon, || Verdict::Stranger),
+        Inbound::Drop,
+        "it is still heard"
+    );
     let later = soon + Duration::from_secs(2);
-    let new = quic(table.inbound(remote(1), &first_flight(), later));
+    let new = quic(table.inbound(remote(1), &first_flight(), later, || Verdict::Stranger));
     assert_ne!(new, old);
     assert_eq!(table.inbound(remote(1), &[0x41; 60], later), Inbound::Quic(new));
     table.remove(new);
@@ -86,15 +91,18 @@ fn a_restarted_peer_gets_in_and_an_impostor_only_borrows_the_address() {
 #[test]
 fn a_peer_dialled_anew_is_heard_on_its_old_connection_until_it_answers() {
     let (mut table, start) = (PathTable::default(), Instant::now());
-    let old = quic(table.inbound(remote(1), &first_flight(), start));
+    let old = quic(table.inbound(remote(1), &first_flight(), start, || Verdict::Stranger));
     table.promote(old);
     let new = table.dial(remote(1), true, start + Duration::from_secs(3));
     let now = start + Duration::from_secs(4);
     assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(old));
-    let theirs = quic(table.inbound(remote(1), &first_flight(), now));
+    let theirs = quic(table.inbound(remote(1), &first_flight(), now, || Verdict::Stranger));
     table.remove(theirs);
     assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(old), "their dial came to nothing");
-    assert_eq!(table.inbound(remote(1), &[0xe0, 0, 0, 0, 1, 0, 0], now), Inbound::Quic(new));
+    assert_eq!(
+        table.inbound(remote(1), &[0xe0, 0, 0, 0, 1, 0, 0], now, || Verdict::Stranger),
+        Inbound::Quic(new)
+    );
     assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(new));
     table.remove(old);
     assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(new));
@@ -110,7 +118,7 @@ fn a_flood_of_openings_is_bounded_and_spares_peers() {
     let peer = table.dial(remote(1), false, now);
     table.promote(peer);
     for port in 2..5000 {
-        table.inbound(remote(port), &first_flight(), now);
+        table.inbound(remote(port), &first_flight(), now, || Verdict::Stranger);
     }
     assert!(table.entries.len() <= OPENING_MAX + 1);
     assert_eq!(table.by_route.len(), table.entries.len());
@@ -124,7 +132,7 @@ fn a_dial_that_comes_to_nothing_gives_a_peer_its_address_back() {
     table.promote(peer);
     let again = table.dial(remote(1), true, now);
     // While that dial waits, a spoofed opening makes it give way, and fails.
-    let spoofed = quic(table.inbound(remote(1), &first_flight(), now));
+    let spoofed = quic(table.inbound(remote(1), &first_flight(), now, || Verdict::Stranger));
     table.remove(again);
     table.remove(spoofed);
     assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(peer));
@@ -136,7 +144,7 @@ fn an_opening_that_nobody_took_care_of_ends_by_itself() {
     let peer = table.dial(remote(1), false, start);
     table.promote(peer);
     let later = start + Duration::from_secs(2);
-    assert_ne!(table.inbound(remote(1), &first_flight(), later), Inbound::Quic(peer));
+    assert_ne!(table.inbound(remote(1), &first_flight(), later, || Verdict::Stranger), Inbound::Quic(peer));
     let over = later + OPENING_LIFETIME + Duration::from_millis(1);
     assert_eq!(table.inbound(remote(1), &[0x41; 60], over), Inbound::Quic(peer));
 }
@@ -186,7 +194,8 @@ fn apply(table: &mut PathTable, operation: &Operation, made: &mut Vec<SocketAddr
     let chosen = |at: usize, made: &[SocketAddr]| (!made.is_empty()).then(|| made[at % made.len()]);
     match *operation {
         Operation::Opening(port) => {
-            if let Inbound::Quic(address) = table.inbound(remote(port), &first_flight(), *now)
+            if let Inbound::Quic(address) =
+                table.inbound(remote(port), &first_flight(), *now, || Verdict::Stranger)
                 && !made.contains(&address)
             {
                 made.push(address);
@@ -239,7 +248,7 @@ proptest! {
                 apply(&mut table, &operation, &mut made, &mut now);
             }
             if spoofed {
-                table.inbound(remote(1), &first_flight(), now);
+                table.inbound(remote(1), &first_flight(), now, || Verdict::Stranger);
             }
             now += Duration::from_millis(400);
             prop_assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(peer));

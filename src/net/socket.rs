@@ -3,11 +3,14 @@
 //! A datagram comes in on the call's own UDP socket, on a spare one, or inside a TURN server's wrapping; whichever it
 //! was, it is then the same datagram on a [`Route`].
 
+use super::entrance::{Entrance, now_unix};
 use super::paths::{Inbound, PathTable};
 use super::relays::{RelayTable, Unwrapped};
 use super::udp::Udp;
+use protocol::door::cookie::read_challenge;
 use protocol::entropy::Entropy;
 use protocol::path::{RelayId, Route, Via};
+use protocol::stun::TransactionId;
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
 use std::collections::{BTreeMap, VecDeque};
@@ -46,6 +49,7 @@ pub struct PathSocket {
     relays: Mutex<RelayTable>,
     spares: Mutex<BTreeMap<u16, Arc<dyn Udp>>>,
     inbox: Mutex<Inbox>,
+    entrance: Entrance,
     entropy: Mutex<Entropy>,
     stun: mpsc::Sender<StunDatagram>,
     dropped: AtomicU64,
@@ -81,13 +85,15 @@ impl PathSocket {
     /// Wraps a socket. The receiver gets the STUN messages.
     pub fn new(udp: Box<dyn Udp>, seed: [u8; 32]) -> (Arc<Self>, mpsc::Receiver<StunDatagram>) {
         let (stun, messages) = mpsc::channel(STUN_QUEUE);
+        let mut entropy = Entropy::new(seed);
         let socket = Self {
+            entrance: Entrance::new(entropy.bytes()),
             udp,
             paths: Mutex::default(),
             relays: Mutex::default(),
             spares: Mutex::default(),
             inbox: Mutex::default(),
-            entropy: Mutex::new(Entropy::new(seed)),
+            entropy: Mutex::new(entropy),
             stun,
             dropped: AtomicU64::new(0),
             relay_only: AtomicBool::new(false),
@@ -103,6 +109,11 @@ impl PathSocket {
 
     fn hides(&self, route: Route) -> bool {
         !route.is_relayed() && self.relay_only.load(Ordering::Relaxed)
+    }
+
+    /// What strangers come to first.
+    pub fn entrance(&self) -> &Entrance {
+        &self.entrance
     }
 
     /// The table of paths.
@@ -202,6 +213,35 @@ impl PathSocket {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// Takes what is said at doors: knocks, challenges and their answers. Returns whether it was any of these.
+    fn handle_at_door(&self, route: Route, datagram: &[u8]) -> bool {
+        if self.entrance.handle(route, datagram) {
+            return true;
+        }
+        let Some((token, cookie)) = read_challenge(datagram) else { return false };
+        let answer = self.paths().answer(route, token, &cookie);
+        if let Some((answer, packet)) = answer {
+            // What cannot be sent now is sent with QUIC's next try.
+            let _ = self.send(route, &answer, None);
+            let _ = self.send(route, &packet, None);
+        }
+        true
+    }
+
+    /// A dial's first packets are preceded by a knock each, so that they find the door open. Twice: a lost one would
+    /// cost 0.3 s until QUIC tries again, and a second one is a fifteenth of the packet that it opens the door for.
+    fn knock(&self, address: SocketAddr, route: Route, packet: &[u8]) {
+        let keys = self.paths().knocks(address, packet);
+        let copies = if keys.len() == 1 { 2 } else { 1 };
+        for key in keys {
+            let id = self.entropy.lock().expect("nobody panics while drawing a number").bytes();
+            let knock = key.knock(TransactionId(id), now_unix());
+            for _ in 0..copies {
+                let _ = self.send(route, &knock, None);
+            }
+        }
+    }
+
     /// One datagram from wherever there is one: its length in `buffer` and the route, or `None` for one that was the
     /// socket's own business.
     fn poll_datagram(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Option<(usize, Route)>> {
@@ -257,6 +297,7 @@ impl AsyncUdpSocket for PathSocket {
             // The same on both ways; whichever comes later the other side's QUIC drops.
             let _ = self.send(second, transmit.contents, None);
         }
+        self.knock(transmit.destination, route, transmit.contents);
         match self.send(route, transmit.contents, None) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
                 // "Network unreachable" and the like pass when the network returns.
@@ -287,13 +328,22 @@ impl AsyncUdpSocket for PathSocket {
                 continue;
             }
             let datagram = &buffer[..len];
-            match self.paths().inbound(route, datagram, Instant::now()) {
+            if self.handle_at_door(route, datagram) {
+                continue;
+            }
+            let judge = || self.entrance.judge(route, datagram);
+            let inbound = self.paths().inbound(route, datagram, Instant::now(), judge);
+            match inbound {
                 Inbound::Quic(addr) => {
                     meta[filled] = RecvMeta { addr, len, stride: len, ecn: None, dst_ip: None };
                     filled += 1;
                 }
                 Inbound::Stun => {
                     let _ = self.stun.try_send(StunDatagram { route, bytes: datagram.to_vec() });
+                }
+                Inbound::Challenge(challenge) => {
+                    // One that cannot be sent now is made anew for the next packet.
+                    let _ = self.send(route, &challenge, None);
                 }
                 Inbound::Drop => {
                     self.dropped.fetch_add(1, Ordering::Relaxed);

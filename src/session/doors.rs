@@ -6,6 +6,7 @@
 use super::command::TICKET_LIFETIME;
 use crate::net::handshake::{Doorkeeper, Verdict};
 use protocol::control::{Grant, Welcome};
+use protocol::door::{KnockKey, Name};
 use protocol::group::{
     Action, Admission, Directory, Epochs, Membership, NoRoster, NotAllowed, Operation, Removal, Roster,
     Taken, Tickets, commitment,
@@ -152,6 +153,26 @@ impl Doors {
     /// Lets people in by this password from now on.
     pub fn set_password(&self, password: StretchedPassword) {
         self.lock().password = Some(password);
+    }
+
+    /// Whether a password opens the door.
+    pub fn takes_passwords(&self) -> bool {
+        self.lock().password.is_some()
+    }
+
+    /// What opens the gate in front of the doors to whoever knocks with the key of this name, be it void: its holder is
+    /// told why it does not get in.
+    pub fn knock_key(&self, name: Name) -> Option<KnockKey> {
+        let inner = self.lock();
+        match name {
+            Name::Ticket(ticket) => {
+                inner.tickets.known(ticket).map(|secret| KnockKey::of_ticket(ticket, &secret))
+            }
+            Name::Member(epoch) => {
+                let group = inner.roster.history().group();
+                inner.epochs.find(epoch).map(|secret| KnockKey::of_member(group, epoch, secret))
+            }
+        }
     }
 
     /// The secret by which members recognise each other at present.

@@ -8,6 +8,7 @@ use crate::net::handshake::{self, HandshakeFailure, Password};
 use crate::net::link::Authenticated;
 use crate::net::node::{Dialled, close};
 use protocol::control::{Message, Welcome};
+use protocol::door::KnockKey;
 use protocol::group::{Admission, Operation};
 use protocol::id::GroupId;
 use protocol::invite::{Expired, Ticket};
@@ -122,6 +123,8 @@ pub async fn enter(surroundings: &Surroundings, key: Key) -> Result<(Entered, Do
         ways(&surroundings.connectivity, reach).into_iter().map(move |way| (way, proof.clone()))
     };
     let ways: Vec<(Way, Proof)> = tries.into_iter().flat_map(all).collect();
+    // Until we are in, nobody has anything to ask here.
+    surroundings.node.socket().entrance().shut();
     if ways.is_empty() {
         return Err(EnterError::NoRelay);
     }
@@ -163,9 +166,11 @@ async fn first_to_let_us_in(
     let mut dials = JoinSet::new();
     for (way, proof) in ways.iter().cloned() {
         let (node, connectivity) = (surroundings.node.clone(), surroundings.connectivity.clone());
+        let knock = KnockKey::of(&proof.credential).into_iter().collect();
         dials.spawn(async move {
             let route = way.route(&connectivity).await?;
-            node.dial(route, true).await.map(|dialled| (dialled, proof)).map_err(|error| error.to_string())
+            let dialled = node.knock(route, true, knock).await;
+            dialled.map(|dialled| (dialled, proof)).map_err(|error| error.to_string())
         });
     }
     let mut reason = String::from("no reply");
@@ -264,7 +269,7 @@ impl EnterError {
             Self::NoAddress => "ask for a new ticket",
             Self::NoRelay => "ask for a ticket from a host with --turn, or leave out --relay-only",
             Self::Unreachable { .. } => {
-                "check that the host is running and that UDP to this address is not blocked by a firewall or NAT"
+                "check that the host is running, that you came with the ticket of this call (or with a password where one is taken), and that UDP to this address is not blocked by a firewall or NAT"
             }
             Self::Refused(error) => match error.reason() {
                 RefuseReason::WrongVersion => "bring the older of the two programs up to date",

@@ -10,6 +10,7 @@ use crate::net::link::{Authenticated, Closed, Link, LinkEvent, LinkId};
 use crate::net::node::{FAREWELL, close};
 use crate::voice::engine::{PeerVoice, VoiceKey};
 use protocol::control::{Grants, Leave, Members, Message, VoiceState, Welcome};
+use protocol::door::KnockKey;
 use protocol::group::{Added, describe};
 use protocol::id::PeerId;
 use protocol::noise::{Credential, Mode, RefuseReason};
@@ -543,6 +544,9 @@ impl Session {
                 let epochs = doors.epochs_to_try();
                 let (epoch, secret) = epochs[refused % epochs.len()].clone();
                 let credential = Credential::Member { group, epoch, secret, to: peer };
+                // Any of them gets us heard, so that we are told when the handshake's is the wrong one.
+                let knocks: Vec<KnockKey> =
+                    epochs.iter().map(|(epoch, secret)| KnockKey::of_member(group, *epoch, secret)).collect();
                 let reach = doors
                     .directory(|directory| directory.get(peer).map(|m| m.reach.clone()).unwrap_or_default());
                 let mut tries = JoinSet::new();
@@ -552,10 +556,11 @@ impl Session {
                 for way in ways(&surroundings.connectivity, reach) {
                     let (surroundings, credential, turn) =
                         (surroundings.clone(), credential.clone(), turn.clone());
+                    let knocks = knocks.clone();
                     tries.spawn(async move {
                         let started = Instant::now();
                         let route = way.route(&surroundings.connectivity).await?;
-                        let dialling = surroundings.node.dial(route, me > peer);
+                        let dialling = surroundings.node.knock(route, me > peer, knocks);
                         let dialled = tokio::time::timeout(DIAL_DEADLINE, dialling).await;
                         let dialled = dialled.map_err(|_| "no answer".to_string())?;
                         let dialled = dialled.map_err(|error| error.to_string())?;

@@ -4,6 +4,7 @@
 //! tasks of their own that report to it. Voice does not pass through here: links feed the engine directly.
 
 mod acquaintances;
+mod bell;
 mod chat;
 pub mod command;
 pub mod doors;
@@ -11,6 +12,7 @@ pub mod entering;
 pub mod event;
 mod members;
 mod paths;
+mod places;
 mod rostering;
 pub mod snapshot;
 mod watch;
@@ -27,6 +29,7 @@ use command::{Command, Ptt};
 use doors::Doors;
 use event::{Event, GroupMember};
 use members::Member;
+use places::Places;
 use protocol::control::{Message, VoiceState};
 use protocol::group::{Admission, Role, describe};
 use protocol::id::PeerId;
@@ -35,28 +38,14 @@ use protocol::noise::{HandshakeError, Mode, RefuseReason};
 use protocol::reach::Reach;
 use snapshot::Snapshot;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc};
 use tokio::time::MissedTickBehavior;
 
 /// How often members are looked after: bounds how late a silence or a talkspurt is noticed.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Handshakes under way at once. More wait in QUIC's own bounded queue.
-const HANDSHAKES_MAX: usize = 16;
-
-/// Unauthenticated handshakes of one address. A household behind one address joins faster than it fills them.
-const HANDSHAKES_PER_ADDRESS: usize = 4;
-
-/// Connections that were closed by their first packet, which costs a stranger nothing and us 20 KiB for a minute:
-/// 20 MiB at most. While there are as many, the door stays shut.
-const LINGERING_MAX: usize = 1024;
-
-/// The same of one address, to which alone the door stays shut then.
-const LINGERING_PER_ADDRESS: usize = 4;
 
 /// Encoded frames a link may be behind before the oldest are dropped: 80 ms of the shortest frames.
 pub const FRAMES_QUEUE: usize = 8;
@@ -424,20 +413,16 @@ pub fn reason_code(reason: RefuseReason) -> &'static str {
 
 /// Accepts connections and runs their handshakes, a bounded number at a time, in all and from each address.
 async fn answer_doors(surroundings: Surroundings, doors: Doors, reports: mpsc::Sender<Report>) {
-    let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-    let lingering = Arc::new(Semaphore::new(LINGERING_MAX));
-    let (visitors, loiterers) = (Visitors::default(), Visitors::default());
+    let places = Places::default();
+    surroundings.node.socket().entrance().listen(Arc::new(doors.clone()));
     while let Some(incoming) = surroundings.node.accept().await {
-        let remote =
-            surroundings.node.socket().paths().route(incoming.remote_address()).map(|route| route.to);
-        let visit = remote.and_then(|remote| visitors.enter(remote.ip(), HANDSHAKES_PER_ADDRESS));
-        let loitering = remote.and_then(|remote| loiterers.enter(remote.ip(), LINGERING_PER_ADDRESS));
-        let place = places.clone().try_acquire_owned();
-        let room = lingering.clone().try_acquire_owned();
-        let (Some(visit), Some(loitering), Ok(place), Ok(room)) = (visit, loitering, place, room) else {
-            // Nothing is said: an answer would be of use only to a flood, and a friend's packet is repeated. (QUIC's
-            // Retry would have newcomers prove their address, but without connection ids the packets they repeat
-            // after it look like connections of their own.)
+        let (remote, invited) = {
+            let paths = surroundings.node.socket().paths();
+            let address = incoming.remote_address();
+            (paths.route(address).map(|route| route.to.ip()), paths.is_invited(address))
+        };
+        let Some(place) = remote.and_then(|remote| places.enter(remote, invited)) else {
+            // Nothing is said: an answer would be of use only to a flood, and a friend's packet is repeated.
             surroundings.node.socket().paths().remove(incoming.remote_address());
             incoming.ignore();
             continue;
@@ -446,7 +431,7 @@ async fn answer_doors(surroundings: Surroundings, doors: Doors, reports: mpsc::S
         tokio::spawn(async move {
             let outcome =
                 handshake::respond(incoming, &surroundings.node, &surroundings.myself, &doors).await;
-            drop((visit, place, surroundings));
+            drop((place.handshake, surroundings));
             let lingers = matches!(outcome, Err(HandshakeFailure::Lingering));
             let report = match outcome {
                 Ok((authenticated, mode)) => Report::Authenticated(Box::new(authenticated), mode),
@@ -457,38 +442,8 @@ async fn answer_doors(surroundings: Surroundings, doors: Doors, reports: mpsc::S
             if lingers {
                 tokio::time::sleep(LINGER).await;
             }
-            drop((loitering, room));
+            drop(place.remains);
         });
-    }
-}
-
-/// How many are at the door from each address.
-#[derive(Clone, Default)]
-struct Visitors(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
-
-/// One of them; it leaves when this is dropped.
-struct Visit(Visitors, IpAddr);
-
-impl Visitors {
-    fn enter(&self, from: IpAddr, most: usize) -> Option<Visit> {
-        let mut counts = self.0.lock().expect("nobody panics while counting");
-        let count = counts.entry(from).or_default();
-        if *count >= most {
-            return None;
-        }
-        *count += 1;
-        Some(Visit(self.clone(), from))
-    }
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        let Self(Visitors(counts), from) = self;
-        let mut counts = counts.lock().expect("nobody panics while counting");
-        match counts.get_mut(from) {
-            Some(count) if *count > 1 => *count -= 1,
-            Some(_) | None => drop(counts.remove(from)),
-        }
     }
 }
 

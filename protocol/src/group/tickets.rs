@@ -75,6 +75,11 @@ impl Tickets {
         Ok(TicketSecret::from_bytes(*grant.secret))
     }
 
+    /// The secret of a ticket, be it void.
+    pub fn known(&self, ticket: TicketId) -> Option<TicketSecret> {
+        self.tickets.get(&ticket.0).map(|minted| TicketSecret::from_bytes(*minted.grant.secret))
+    }
+
     /// Whether a ticket is used up by others than `peer`, who may have come in by it before.
     pub fn is_used_up(&self, ticket: TicketId, membership: &Membership, peer: PeerId) -> bool {
         let uses = self.tickets.get(&ticket.0).map_or(0, |minted| minted.uses as usize);
