@@ -82,6 +82,7 @@ pub struct LinkCounters {
     they_lost: AtomicU8,
     malformed: AtomicU64,
     overflowed: AtomicU64,
+    flooded: AtomicU64,
 }
 
 impl LinkCounters {
@@ -103,6 +104,11 @@ impl LinkCounters {
     /// Datagrams that were no valid packets.
     pub fn malformed(&self) -> u64 {
         self.malformed.load(Ordering::Relaxed)
+    }
+
+    /// Datagrams dropped because there were more than any voice sends.
+    pub fn flooded(&self) -> u64 {
+        self.flooded.load(Ordering::Relaxed)
     }
 
     /// Frames dropped because the engine did not take them in time.
@@ -141,7 +147,14 @@ impl Link {
         let mut tasks = JoinSet::new();
         let aborts = vec![
             tasks.spawn(send_voice(connection.clone(), frames, counters.clone())),
-            tasks.spawn(receive_datagrams(connection.clone(), arrivals, epoch, counters.clone())),
+            tasks.spawn(receive_datagrams(
+                id,
+                connection.clone(),
+                arrivals,
+                epoch,
+                counters.clone(),
+                events.clone(),
+            )),
             tasks.spawn(write_control(connection.clone(), send, outgoing)),
             tasks.spawn(read_control(id, connection.clone(), receive, reader, events)),
         ];
@@ -221,13 +234,26 @@ async fn send_voice(
 }
 
 async fn receive_datagrams(
+    id: LinkId,
     connection: Connection,
     mut arrivals: Producer<Arrival>,
     epoch: Instant,
     counters: Arc<LinkCounters>,
+    events: mpsc::Sender<(LinkId, LinkEvent)>,
 ) {
     let mut depacketizer = Depacketizer::default();
+    let (mut voice, mut excess) = (Budget::VOICE.full(), Budget::EXCESS.full());
     while let Ok(datagram) = connection.read_datagram().await {
+        if !voice.take() {
+            counters.flooded.fetch_add(1, Ordering::Relaxed);
+            if excess.take() {
+                continue;
+            }
+            let broken = Closed::Broken("it flooded us with datagrams".into());
+            let _ = events.send((id, LinkEvent::Closed(broken))).await;
+            connection.close(VarInt::from_u32(close::PROTOCOL), b"too many datagrams");
+            return;
+        }
         let at = now(epoch);
         let valid = match packet::kind(&datagram) {
             Some(Kind::Voice) => match depacketizer.read(&datagram) {
@@ -269,27 +295,42 @@ async fn write_control(connection: Connection, mut send: SendStream, mut outgoin
     connection.closed().await;
 }
 
-/// How many control messages a member may send: a token bucket. A person's commands and the introductions of
-/// a full group fit with room to spare.
+/// How much of something a member may send: a token bucket.
+#[derive(Clone, Copy)]
 struct Budget {
+    burst: f64,
+    per_second: f64,
     tokens: f64,
-    at: tokio::time::Instant,
+    at: Option<tokio::time::Instant>,
 }
 
 impl Budget {
-    const BURST: f64 = 256.0;
-    const PER_SECOND: f64 = 32.0;
+    /// Control messages: a person's commands and the introductions of a full group fit with room to spare.
+    const CONTROL: Self = Self::new(256.0, 32.0);
+    /// Datagrams: voice is 50 to 100 a second, and after a stall of 3 s it may come all at once.
+    const VOICE: Self = Self::new(400.0, 200.0);
+    /// Datagrams beyond that, which are dropped: what a path may do to honest ones is over by then.
+    const EXCESS: Self = Self::new(2000.0, 20.0);
 
-    fn new() -> Self {
-        Self { tokens: Self::BURST, at: tokio::time::Instant::now() }
+    const fn new(burst: f64, per_second: f64) -> Self {
+        Self { burst, per_second, tokens: burst, at: None }
+    }
+
+    /// One that counts from now.
+    fn full(self) -> Self {
+        Self { at: Some(tokio::time::Instant::now()), ..self }
     }
 
     fn take(&mut self) -> bool {
         let now = tokio::time::Instant::now();
-        let earned = (now - self.at).as_secs_f64() * Self::PER_SECOND;
-        self.at = now;
-        self.tokens = (self.tokens + earned).min(Self::BURST) - 1.0;
-        self.tokens >= 0.0
+        let since = self.at.replace(now).unwrap_or(now);
+        let earned = (now - since).as_secs_f64() * self.per_second;
+        self.tokens = (self.tokens + earned).min(self.burst);
+        let has = self.tokens >= 1.0;
+        if has {
+            self.tokens -= 1.0;
+        }
+        has
     }
 }
 
@@ -301,7 +342,7 @@ async fn read_control(
     events: mpsc::Sender<(LinkId, LinkEvent)>,
 ) {
     let mut chunk = [0; 4096];
-    let mut budget = Budget::new();
+    let mut budget = Budget::CONTROL.full();
     loop {
         match reader.next_message() {
             Ok(Some(_)) if !budget.take() => {
