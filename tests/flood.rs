@@ -1,9 +1,13 @@
-//! Floods at the host's port: of garbage, which changes nothing in the call, and of goodbyes, which cost little.
+//! Floods at the host's port: of garbage and forgeries, which change nothing in the call and are not answered, and of
+//! first packets where a password opens the door, which cost little and keep nobody out.
 
 #[path = "support/spawn.rs"]
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod spawn;
 
+use protocol::door::KnockKey;
+use protocol::invite::{Ticket, TicketSecret};
+use protocol::stun::{TransactionId, binding_request};
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use roundtable::net::node::Node;
@@ -15,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const DATAGRAMS: u32 = 1_000_000;
 
@@ -61,6 +65,70 @@ fn garbage(random: &mut ChaCha8Rng) -> Vec<u8> {
     datagram
 }
 
+/// First packets of `count` connections, as QUIC makes them.
+fn first_packets(count: usize) -> Vec<Vec<u8>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let trap = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+        let to = trap.local_addr().expect("it is bound");
+        let mut packets = Vec::new();
+        let mut packet = [0; 2048];
+        while packets.len() < count {
+            let udp = SystemUdp::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+            let (node, _) = Node::start(Box::new(udp), None).expect("a node");
+            let dial = tokio::time::timeout(Duration::from_secs(5), node.dial(to, false));
+            let length = tokio::select! {
+                received = trap.recv(&mut packet) => received.expect("a packet"),
+                _ = dial => panic!("nobody answers there"),
+            };
+            packets.push(packet[..length].to_vec());
+        }
+        packets
+    })
+}
+
+fn knock_with(key: &KnockKey, number: u64) -> Vec<u8> {
+    let mut id = [0; 12];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs();
+    key.knock(TransactionId(id), unix)
+}
+
+fn key_of(ticket: &Ticket) -> KnockKey {
+    KnockKey::of_ticket(ticket.id, &ticket.secret)
+}
+
+/// A key that goes by the ticket's name.
+fn wrong_key(ticket: &Ticket) -> KnockKey {
+    KnockKey::of_ticket(ticket.id, &TicketSecret::from_bytes([7; 16]))
+}
+
+/// What a stranger may send who knows how we speak, and of this ticket, but not its secret.
+fn forgeries(random: &mut ChaCha8Rng, ticket: &Ticket, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut forged = packets.to_vec();
+    for number in 0..packets.len() as u64 {
+        forged.push(knock_with(&wrong_key(ticket), number));
+        let mut id = [0; 12];
+        random.fill_bytes(&mut id);
+        forged.push(binding_request(TransactionId(id)));
+        forged.push(protocol::door::cookie::answer(id, b"0123456789abcdef").to_vec());
+        forged.push(protocol::door::cookie::challenge(id, b"0123456789abcdef").to_vec());
+    }
+    forged
+}
+
+/// Bytes that came in within half a second.
+fn replies(socket: &UdpSocket) -> usize {
+    thread::sleep(Duration::from_millis(500));
+    socket.set_nonblocking(true).expect("a socket");
+    let mut packet = [0; 2048];
+    let mut bytes = 0;
+    while let Ok(length) = socket.recv(&mut packet) {
+        bytes += length;
+    }
+    bytes
+}
+
 /// All voice made up so far, in ms, by the latest `stats`.
 fn concealed_ms(events: &[Value]) -> u64 {
     let stats = events.iter().rev().find(|event| event["event"] == "stats").expect("stats come every second");
@@ -69,7 +137,7 @@ fn concealed_ms(events: &[Value]) -> u64 {
 }
 
 #[test]
-fn a_million_datagrams_of_garbage_change_nothing_in_a_call() {
+fn a_million_datagrams_of_garbage_and_forgeries_change_nothing_in_a_call() {
     let seed = 20_240_607;
     println!("seed {seed}");
     let folder = tempfile::tempdir().unwrap();
@@ -85,7 +153,10 @@ fn a_million_datagrams_of_garbage_change_nothing_in_a_call() {
     let before = both.map(|one| (one.events().len(), concealed_ms(&one.events()), memory_kib(one.id())));
 
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let datagrams: Vec<_> = (0..KINDS).map(|_| garbage(&mut random)).collect();
+    let ticket: Ticket = ticket.parse().expect("a ticket");
+    let mut datagrams: Vec<_> = (0..KINDS / 2).map(|_| garbage(&mut random)).collect();
+    let forged = forgeries(&mut random, &ticket, &first_packets(64));
+    datagrams.extend(forged.iter().cycle().take(KINDS / 2).cloned());
     let attacker = UdpSocket::bind("127.0.0.1:0").unwrap();
     attacker.connect(&listen).unwrap();
     let started = Instant::now();
@@ -117,6 +188,106 @@ fn a_million_datagrams_of_garbage_change_nothing_in_a_call() {
         assert!(made_up <= allowed, "{name} made up {made_up} ms, more than {allowed}");
         assert!(grown < 8 * 1024, "{name} grew by {grown} KiB");
     }
+}
+
+#[test]
+fn only_whoever_knocks_with_the_ticket_is_answered_and_only_there_and_once() {
+    let (_host, ticket, listen) = Running::host(&[]);
+    let ticket: Ticket = ticket.parse().expect("a ticket");
+    let packets = first_packets(8);
+    let port = listen.parse::<SocketAddr>().expect("an address").port();
+    let socket = || {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        socket.connect(("127.0.0.1", port)).expect("an address");
+        socket
+    };
+    let said = |socket: &UdpSocket, datagrams: &[&[u8]]| {
+        for datagram in datagrams {
+            socket.send(datagram).expect("it is sent");
+        }
+        replies(socket)
+    };
+    let scanner = socket();
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let forged = forgeries(&mut random, &ticket, &packets);
+    assert_eq!(said(&scanner, &forged.iter().map(Vec::as_slice).collect::<Vec<_>>()), 0, "forgeries");
+    let wrong = knock_with(&wrong_key(&ticket), 1);
+    assert_eq!(said(&socket(), &[&wrong, &packets[0]]), 0, "another key");
+    let knock = knock_with(&key_of(&ticket), 2);
+    let friend = socket();
+    assert!(said(&friend, &[&knock, &packets[1]]) > 0, "the holder of the ticket is not answered");
+    assert_eq!(said(&socket(), &[&knock, &packets[2]]), 0, "a recorded knock");
+    let old = key_of(&ticket).knock(TransactionId([9; 12]), 1_700_000_000);
+    assert_eq!(said(&socket(), &[&old, &packets[3]]), 0, "an old knock");
+}
+
+/// Where the flood comes from: one loopback address each, as many as a forger could name.
+const SOURCES: usize = 512;
+
+/// Of first packets.
+const FLOOD_PER_MS: u64 = 20;
+
+/// Sends first packets from everywhere; what was sent and what came back, in bytes.
+fn flood(port: u16, packets: &[Vec<u8>], stop: &AtomicBool) -> (usize, usize) {
+    let socket = |n: usize| {
+        let socket = UdpSocket::bind(([127, 1, (n / 250) as u8, (n % 250) as u8 + 1], 0)).expect("a port");
+        socket.connect(("127.0.0.1", port)).expect("an address");
+        socket.set_nonblocking(true).expect("a socket");
+        socket
+    };
+    let sockets: Vec<UdpSocket> = (0..SOURCES).map(socket).collect();
+    let (mut sent, mut received, mut count) = (0, 0, 0);
+    let mut packet = [0; 2048];
+    let started = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        let socket = &sockets[count as usize % SOURCES];
+        sent += socket.send(&packets[count as usize % packets.len()]).unwrap_or(0);
+        while let Ok(length) = socket.recv(&mut packet) {
+            received += length;
+        }
+        count += 1;
+        let due = Duration::from_millis(count / FLOOD_PER_MS);
+        thread::sleep(due.saturating_sub(started.elapsed()));
+    }
+    println!("{:.0} first packets/s", count as f64 / started.elapsed().as_secs_f64());
+    thread::sleep(Duration::from_millis(500));
+    for socket in &sockets {
+        while let Ok(length) = socket.recv(&mut packet) {
+            received += length;
+        }
+    }
+    (sent, received)
+}
+
+#[test]
+fn a_flood_at_a_door_with_a_password_is_cheap_and_keeps_neither_tickets_nor_passwords_out() {
+    let (host, ticket, listen) = Running::host(&["--psk", "swordfish"]);
+    let port = listen.parse::<SocketAddr>().expect("an address").port();
+    // Not a multiple of the number of sources, so that each sends them all.
+    let packets = first_packets(257);
+    let before = memory_kib(host.id());
+    let stop = Arc::new(AtomicBool::new(false));
+    let flooding = stop.clone();
+    let flooder = thread::spawn(move || flood(port, &packets, &flooding));
+    thread::sleep(Duration::from_secs(1));
+    let started = Instant::now();
+    let friend = Running::start(&["join", &ticket, "--name", "Friend", "--listen", "127.0.0.2:0"]);
+    friend.wait_for("connected", |_| true);
+    println!("by ticket: {:?}", started.elapsed());
+    let started = Instant::now();
+    let words = ["join", &listen, "--psk", "swordfish", "--name", "Guest", "--listen", "127.0.0.3:0"];
+    let guest = Running::start(&words);
+    host.wait_for("knock", |event| event["name"] == "Guest");
+    println!("by password: {:?}", started.elapsed());
+    thread::sleep(Duration::from_secs(3));
+    let grown = memory_kib(host.id()).saturating_sub(before);
+    stop.store(true, Ordering::Relaxed);
+    let (sent, received) = flooder.join().expect("the flooder does not panic");
+    println!("{sent} bytes sent, {received} came back, {grown} KiB more memory");
+    drop(guest);
+    assert!(sent > 10_000_000, "that was no flood");
+    assert!(received * 10 <= sent, "{received} bytes of replies to {sent}");
+    assert!(grown <= 16 * 1024, "it grew by {grown} KiB");
 }
 
 /// A socket that swallows what is sent until it is opened.
@@ -167,7 +338,8 @@ async fn goodbye_first(to: SocketAddr) {
 
 #[test]
 fn strangers_who_say_goodbye_first_cost_a_bounded_amount_of_memory() {
-    let (host, ticket, listen) = Running::host(&[]);
+    // Without a password none of them would get as far.
+    let (host, ticket, listen) = Running::host(&["--psk", "swordfish"]);
     let to = SocketAddr::from(([127, 0, 0, 1], listen.parse::<SocketAddr>().expect("an address").port()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let visit = |times: usize| {

@@ -390,9 +390,15 @@ fn closed(error: &ConnectionError) -> Closed {
 
 #[cfg(test)]
 mod tests {
-    use super::{Closed, closed};
-    use crate::net::node::close;
+    use super::{Authenticated, Closed, Link, LinkEvent, LinkId, closed};
+    use crate::net::node::{Node, close};
+    use crate::net::udp::SystemUdp;
+    use protocol::control::MessageReader;
+    use protocol::id::PeerId;
+    use protocol::reach::Reach;
     use quinn::{ApplicationClose, ConnectionError, VarInt};
+    use std::time::{Duration, Instant};
+    use tokio::sync::{broadcast, mpsc};
 
     #[test]
     fn a_connection_dropped_without_a_word_is_not_a_farewell() {
@@ -406,5 +412,58 @@ mod tests {
         assert_eq!(ended(close::LEFT), Closed::Left);
         let Closed::Broken(words) = ended(0) else { panic!("not broken") };
         assert!(!words.contains("lies"), "the other side's words are not for our screen");
+    }
+
+    #[tokio::test]
+    async fn a_member_that_floods_with_datagrams_is_dropped_and_told_why() {
+        let node = || {
+            let udp = SystemUdp::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+            Node::start(Box::new(udp), None).expect("a node").0
+        };
+        let (here, there) = (node(), node());
+        let address = here.local_addr().expect("it is bound");
+        let answer = async {
+            let connection = here.accept().await.expect("a dial").accept().expect("a dial");
+            connection.await.expect("it is answered")
+        };
+        let (dialled, connection) = tokio::join!(there.dial(address, false), answer);
+        let theirs = dialled.expect("it is answered").keep();
+        let (mut stream, _receive) = theirs.open_bi().await.expect("a stream");
+        stream.write_all(&[0]).await.expect("it is sent");
+        let (send, receive) = connection.accept_bi().await.expect("a stream");
+        let authenticated = Authenticated {
+            peer: PeerId([1; 32]),
+            name: String::new(),
+            reach: Reach::default(),
+            connection,
+            send,
+            receive,
+            reader: MessageReader::default(),
+            dialled: false,
+            took: Duration::ZERO,
+        };
+        let (_frames, frames) = broadcast::channel(1);
+        let (arrivals, _taken) = rtrb::RingBuffer::new(64);
+        let (events, mut told) = mpsc::channel(16);
+        let link = Link::start(LinkId(1), authenticated, frames, arrivals, Instant::now(), events);
+        for n in 0..20_000 {
+            if theirs.send_datagram_wait(vec![0; 40].into()).await.is_err() {
+                break;
+            }
+            // A flood that is lost is none.
+            if n % 20 == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        let ended = tokio::time::timeout(Duration::from_secs(5), theirs.closed()).await;
+        let ConnectionError::ApplicationClosed(ended) = ended.expect("it is dropped") else {
+            panic!("not told why")
+        };
+        assert_eq!(ended.error_code, VarInt::from_u32(close::PROTOCOL));
+        let LinkEvent::Closed(Closed::Broken(reason)) = told.recv().await.expect("a report").1 else {
+            panic!("not dropped")
+        };
+        assert!(reason.contains("flood"), "{reason}");
+        assert!(link.counters.flooded() > 1000);
     }
 }

@@ -43,6 +43,42 @@ fn strangers_only_open_connections() {
 }
 
 #[test]
+fn whoever_is_not_let_in_leaves_no_trace() {
+    let (mut table, now) = (PathTable::default(), Instant::now());
+    for verdict in [Verdict::Drop, Verdict::Challenge([0; 48])] {
+        assert!(!matches!(table.inbound(remote(1), &first_flight(), now, || verdict), Inbound::Quic(_)));
+        assert!(table.entries.is_empty() && table.by_route.is_empty());
+    }
+}
+
+#[test]
+fn a_crowd_of_strangers_does_not_push_out_who_was_invited() {
+    let (mut table, now) = (PathTable::default(), Instant::now());
+    let friend = quic(table.inbound(remote(1), &first_flight(), now, || Verdict::Invited));
+    for port in 2..=2 * OPENING_MAX as u16 {
+        table.inbound(remote(port), &first_flight(), now, || Verdict::Stranger);
+    }
+    assert!(table.is_invited(friend));
+    assert_eq!(table.route(friend), Some(remote(1)));
+}
+
+#[test]
+fn a_challenge_is_answered_only_to_a_dial_that_sent_the_packet() {
+    let (mut table, now) = (PathTable::default(), Instant::now());
+    let address = table.dial(remote(1), false, now);
+    assert!(table.answer(remote(1), [0; 12], &[0; 16]).is_none(), "nothing was sent yet");
+    table.knocks(address, &first_flight());
+    assert!(table.answer(remote(1), [1; 12], &[0; 16]).is_none(), "another packet's");
+    assert!(table.answer(remote(2), [0; 12], &[0; 16]).is_none(), "from elsewhere");
+    let (_, packet) = table.answer(remote(1), [0; 12], &[0; 16]).expect("its own");
+    assert_eq!(packet, first_flight());
+    for _ in 0..100 {
+        table.answer(remote(1), [0; 12], &[0; 16]);
+    }
+    assert!(table.answer(remote(1), [0; 12], &[0; 16]).is_none(), "that is enough");
+}
+
+#[test]
 fn a_switch_moves_both_directions_and_keeps_the_virtual_address() {
     let (mut table, now) = (PathTable::default(), Instant::now());
     let address = table.dial(remote(1), false, now);
