@@ -230,7 +230,8 @@ const FLOOD_PER_MS: u64 = 20;
 /// Sends first packets from everywhere; what was sent and what came back, in bytes.
 fn flood(port: u16, packets: &[Vec<u8>], stop: &AtomicBool) -> (usize, usize) {
     let socket = |n: usize| {
-        let socket = UdpSocket::bind(([127, 1, (n / 250) as u8, (n % 250) as u8 + 1], 0)).expect("a port");
+        let socket = UdpSocket::bind(SocketAddr::from(([127, 1, (n / 250) as u8, (n % 250) as u8 + 1], 0)))
+            .expect("a port");
         socket.connect(("127.0.0.1", port)).expect("an address");
         socket.set_nonblocking(true).expect("a socket");
         socket

@@ -36,9 +36,9 @@ fn quic(inbound: Inbound) -> SocketAddr {
 #[test]
 fn strangers_only_open_connections() {
     let (mut table, now) = (PathTable::default(), Instant::now());
-    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Drop);
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now, || Verdict::Stranger), Inbound::Drop);
     let address = quic(table.inbound(remote(1), &first_flight(), now, || Verdict::Stranger));
-    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(address));
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now, || Verdict::Stranger), Inbound::Quic(address));
     assert_eq!(table.route(address), Some(remote(1)));
 }
 
@@ -85,8 +85,8 @@ fn a_switch_moves_both_directions_and_keeps_the_virtual_address() {
     table.promote(address);
     switch(&mut table, address, remote(2), now);
     assert_eq!(table.route(address), Some(remote(2)));
-    assert_eq!(table.inbound(remote(2), &[0x41; 60], now), Inbound::Quic(address));
-    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(address));
+    assert_eq!(table.inbound(remote(2), &[0x41; 60], now, || Verdict::Stranger), Inbound::Quic(address));
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now, || Verdict::Stranger), Inbound::Quic(address));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn of_two_simultaneous_dials_exactly_one_wins() {
     let mine = yielding.dial(remote(1), true, now);
     let theirs = quic(yielding.inbound(remote(1), &first_flight(), now, || Verdict::Stranger));
     assert_ne!(mine, theirs);
-    assert_eq!(yielding.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(theirs));
+    assert_eq!(yielding.inbound(remote(1), &[0x41; 60], now, || Verdict::Stranger), Inbound::Quic(theirs));
 }
 
 #[test]
@@ -119,9 +119,9 @@ fn a_restarted_peer_gets_in_and_an_impostor_only_borrows_the_address() {
     let later = soon + Duration::from_secs(2);
     let new = quic(table.inbound(remote(1), &first_flight(), later, || Verdict::Stranger));
     assert_ne!(new, old);
-    assert_eq!(table.inbound(remote(1), &[0x41; 60], later), Inbound::Quic(new));
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], later, || Verdict::Stranger), Inbound::Quic(new));
     table.remove(new);
-    assert_eq!(table.inbound(remote(1), &[0x41; 60], later), Inbound::Quic(old));
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], later, || Verdict::Stranger), Inbound::Quic(old));
 }
 
 #[test]
@@ -131,21 +131,29 @@ fn a_peer_dialled_anew_is_heard_on_its_old_connection_until_it_answers() {
     table.promote(old);
     let new = table.dial(remote(1), true, start + Duration::from_secs(3));
     let now = start + Duration::from_secs(4);
-    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(old));
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now, || Verdict::Stranger), Inbound::Quic(old));
     let theirs = quic(table.inbound(remote(1), &first_flight(), now, || Verdict::Stranger));
     table.remove(theirs);
-    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(old), "their dial came to nothing");
+    assert_eq!(
+        table.inbound(remote(1), &[0x41; 60], now, || Verdict::Stranger),
+        Inbound::Quic(old),
+        "their dial came to nothing"
+    );
     assert_eq!(
         table.inbound(remote(1), &[0xe0, 0, 0, 0, 1, 0, 0], now, || Verdict::Stranger),
         Inbound::Quic(new)
     );
-    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(new));
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now, || Verdict::Stranger), Inbound::Quic(new));
     table.remove(old);
-    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(new));
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now, || Verdict::Stranger), Inbound::Quic(new));
     let newer = table.dial(remote(1), true, now);
     table.remove(new);
     table.remove(newer);
-    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Drop, "nobody is left");
+    assert_eq!(
+        table.inbound(remote(1), &[0x41; 60], now, || Verdict::Stranger),
+        Inbound::Drop,
+        "nobody is left"
+    );
 }
 
 #[test]
@@ -158,7 +166,7 @@ fn a_flood_of_openings_is_bounded_and_spares_peers() {
     }
     assert!(table.entries.len() <= OPENING_MAX + 1);
     assert_eq!(table.by_route.len(), table.entries.len());
-    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(peer));
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now, || Verdict::Stranger), Inbound::Quic(peer));
 }
 
 #[test]
@@ -171,7 +179,7 @@ fn a_dial_that_comes_to_nothing_gives_a_peer_its_address_back() {
     let spoofed = quic(table.inbound(remote(1), &first_flight(), now, || Verdict::Stranger));
     table.remove(again);
     table.remove(spoofed);
-    assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(peer));
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], now, || Verdict::Stranger), Inbound::Quic(peer));
 }
 
 #[test]
@@ -182,7 +190,7 @@ fn an_opening_that_nobody_took_care_of_ends_by_itself() {
     let later = start + Duration::from_secs(2);
     assert_ne!(table.inbound(remote(1), &first_flight(), later, || Verdict::Stranger), Inbound::Quic(peer));
     let over = later + OPENING_LIFETIME + Duration::from_millis(1);
-    assert_eq!(table.inbound(remote(1), &[0x41; 60], over), Inbound::Quic(peer));
+    assert_eq!(table.inbound(remote(1), &[0x41; 60], over, || Verdict::Stranger), Inbound::Quic(peer));
 }
 
 #[test]
@@ -194,10 +202,10 @@ fn routes_of_long_ago_are_forgotten() {
         switch(&mut table, peer, remote(port), now);
     }
     assert!(table.by_route.len() <= 8, "{}", table.by_route.len());
-    assert_eq!(table.inbound(remote(98), &[0x41; 60], now), Inbound::Quic(peer));
+    assert_eq!(table.inbound(remote(98), &[0x41; 60], now, || Verdict::Stranger), Inbound::Quic(peer));
     switch(&mut table, peer, remote(98), now);
     assert_eq!(table.route(peer), Some(remote(98)));
-    assert_eq!(table.inbound(remote(99), &[0x41; 60], now), Inbound::Quic(peer));
+    assert_eq!(table.inbound(remote(99), &[0x41; 60], now, || Verdict::Stranger), Inbound::Quic(peer));
 }
 
 /// Something that happens to a table. Connections are chosen among those made so far.
@@ -237,7 +245,9 @@ fn apply(table: &mut PathTable, operation: &Operation, made: &mut Vec<SocketAddr
                 made.push(address);
             }
         }
-        Operation::Datagram(port) => drop(table.inbound(remote(port), &[0x41; 60], *now)),
+        Operation::Datagram(port) => {
+            drop(table.inbound(remote(port), &[0x41; 60], *now, || Verdict::Stranger))
+        }
         Operation::Dial(port, yielding) => made.push(table.dial(remote(port), yielding, *now)),
         Operation::Promote(at) => chosen(at, made).into_iter().for_each(|address| table.promote(address)),
         Operation::Switch(at, port) => {
@@ -287,7 +297,7 @@ proptest! {
                 table.inbound(remote(1), &first_flight(), now, || Verdict::Stranger);
             }
             now += Duration::from_millis(400);
-            prop_assert_eq!(table.inbound(remote(1), &[0x41; 60], now), Inbound::Quic(peer));
+            prop_assert_eq!(table.inbound(remote(1), &[0x41; 60], now, || Verdict::Stranger), Inbound::Quic(peer));
             prop_assert_eq!(table.route(peer), Some(remote(1)));
         }
     }
