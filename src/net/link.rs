@@ -432,6 +432,7 @@ mod tests {
         stream.write_all(&[0]).await.expect("it is sent");
         let (send, receive) = connection.accept_bi().await.expect("a stream");
         let authenticated = Authenticated {
+            handshake_hash: [0; 32],
             peer: PeerId([1; 32]),
             name: String::new(),
             reach: Reach::default(),

@@ -246,7 +246,7 @@ fn apply(table: &mut PathTable, operation: &Operation, made: &mut Vec<SocketAddr
             }
         }
         Operation::Datagram(port) => {
-            drop(table.inbound(remote(port), &[0x41; 60], *now, || Verdict::Stranger))
+            let _ = table.inbound(remote(port), &[0x41; 60], *now, || Verdict::Stranger);
         }
         Operation::Dial(port, yielding) => made.push(table.dial(remote(port), yielding, *now)),
         Operation::Promote(at) => chosen(at, made).into_iter().for_each(|address| table.promote(address)),
