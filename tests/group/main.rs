@@ -27,13 +27,15 @@ fn meet(one: &Running, other: &Running) {
     other.wait_for("connected", |event| event["peer"] == one_id);
 }
 
-/// A group of so many: the host, its ticket, and the others, all connected with each other.
+/// A group of so many: the host, its ticket, and the others in this order of seniority, all connected with each other.
 fn group(names: &[&str]) -> (Running, String, Vec<Running>) {
     let (host, ticket, _) = Running::host(&[]);
-    let others: Vec<Running> = names.iter().map(|name| join(&ticket, name)).collect();
-    for (index, other) in others.iter().enumerate() {
-        meet(&host, other);
-        others[..index].iter().for_each(|earlier| meet(earlier, other));
+    let mut others: Vec<Running> = Vec::new();
+    for name in names {
+        let newcomer = join(&ticket, name);
+        meet(&host, &newcomer);
+        others.iter().for_each(|earlier| meet(earlier, &newcomer));
+        others.push(newcomer);
     }
     (host, ticket, others)
 }

@@ -1,6 +1,7 @@
 //! Everybody with everybody, whoever comes and goes.
 
 use super::{group, join, meet, ticket};
+use crate::spawn::Running;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,12 @@ fn after_a_crash_of_the_founder_its_ticket_still_leads_to_the_others() {
 #[test]
 fn eight_members_find_each_other() {
     let started = Instant::now();
-    let (host, _, others) = group(&["A", "B", "C", "D", "E", "F", "G"]);
+    let (host, ticket, _) = Running::host(&[]);
+    let others: Vec<Running> = ["A", "B", "C", "D", "E", "F", "G"].map(|name| join(&ticket, name)).into();
+    for (index, other) in others.iter().enumerate() {
+        meet(&host, other);
+        others[..index].iter().for_each(|earlier| meet(earlier, other));
+    }
     println!("a mesh of eight after {} ms", started.elapsed().as_millis());
     thread::sleep(Duration::from_secs(2));
     for member in others.iter().chain([&host]) {
