@@ -12,10 +12,12 @@
 //! A new target is a function here, five lines in `fuzz_targets`, an entry in `Cargo.toml`, and a row with
 //! valid examples in `tests/smoke.rs`. An input that once broke a promise becomes an example there.
 
+mod group;
 mod handshake;
 mod paths;
 mod voice;
 
+pub use group::group_operations;
 pub use handshake::handshake;
 pub use paths::{ice_messages, ice_operations, reply, turn_operations, turn_stream};
 pub use voice::{reception_report, voice_packet, voice_stream};

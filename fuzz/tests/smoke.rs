@@ -1,9 +1,12 @@
 //! Every fuzz target's body over a bounded number of inputs: random bytes, and valid examples as they are
 //! and with a few changes. `FUZZ_SEED` chooses other inputs, `FUZZ_CASES` how many.
 
-use protocol::control::{CandidateInfo, Candidates, Leave, Member, Members, Message, VoiceState};
+use protocol::control::{
+    CandidateInfo, Candidates, Chat, Epoch, Heads, Leave, Member, Members, Message, Operations,
+    SignedOperation, VoiceState,
+};
 use protocol::id::{GroupId, PeerId};
-use protocol::invite::{Ticket, TicketId, TicketSecret};
+use protocol::invite::{Door, Ticket, TicketId, TicketSecret};
 use protocol::media::ReceptionReport;
 use protocol::media::packet::{Copied, Marks, VoicePacket};
 use protocol::reach::Reach;
@@ -36,10 +39,15 @@ fn no_input_breaks_the_control_stream() {
         step: -1,
         newest: Some("192.0.2.1:4701".into()),
     };
+    let signed = SignedOperation { body: vec![0xa1, 0, 1].into(), signature: [3; 64].into() };
     let messages = [
         Message::Members(Members { members: vec![member.clone(), member] }),
         Message::VoiceState(VoiceState { muted: true, deafened: false }),
         Message::Candidates(candidates),
+        Message::Chat(Chat { id: 7, text: "hello".into() }),
+        Message::Heads(Heads { heads: vec![[1; 32].into(), [2; 32].into()] }),
+        Message::Operations(Operations { operations: vec![signed] }),
+        Message::Epoch(Epoch { secret: [4; 32].into() }),
         Message::Leave(Leave {}),
     ];
     let mut stream = vec![3];
@@ -89,6 +97,12 @@ fn no_input_gets_an_allocation_out_of_a_turn_client() {
         vec![0, 1, 2, 1, 3, 4, 4, 30, 0, 7, 40, 0, 2, 0, 0, 6, 1, 1, 5, 24, 1, 0, 9, 0, 4, 0, 0, 4, 1];
     run(roundtable_fuzz::turn_operations, &[steps], 10_000);
     run(roundtable_fuzz::turn_stream, &[vec![3, 0x40, 1, 0, 2, 9, 9, 0, 0, 0, 1, 0, 0]], 20_000);
+}
+
+#[test]
+fn no_words_break_a_group() {
+    let joinings = [0, 2, 9, 1, 1, 2, 9, 2, 0, 2, 2, 0x81, 1, 2, 0, 2, 2, 0, 0, 0, 0, 2, 0, 1, 2, 1, 3, 7];
+    run(roundtable_fuzz::group_operations, &[joinings.to_vec(), joinings.repeat(4)], 1_000);
 }
 
 #[test]
@@ -212,6 +226,7 @@ fn example_ticket() -> Ticket {
         uses: 1,
         candidates: vec![([192, 0, 2, 1], 4700).into(), ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 4700).into()],
         relays: vec!["turn:user:word@relay.example:3478".into()],
+        others: vec![Door { member: PeerId([5; 32]), reach: Reach::default() }],
     }
 }
 

@@ -169,7 +169,8 @@ pub struct Chat {
     pub text: String,
 }
 
-/// The newest operations that the sender knows: the receiver answers with those that come after or beside them.
+/// Operations that the sender knows, the newest and some older ones: the receiver answers with those that come after or
+/// beside them.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Heads {

@@ -26,6 +26,9 @@ const MESSAGE_BYTES: usize = CONTROL_MESSAGE_BYTES_MAX / 2;
 /// Around the body of an operation: the signature and CBOR.
 const OPERATION_OVERHEAD: usize = 80;
 
+/// Operations of a summary that are looked at; ours have fewer.
+const HEADS_MAX: usize = 128;
+
 /// A member who was put out hears why before the connection is closed.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
@@ -65,7 +68,7 @@ impl Session {
 
     /// Asks a member for what we do not know, and gives it the present secret.
     pub(super) fn compare(&self, peer: PeerId) {
-        let heads = self.doors.roster(|roster| roster.history().heads());
+        let heads = self.doors.roster(|roster| roster.history().summary());
         let heads = heads.into_iter().map(|id| id.0.into()).collect();
         let secret = (*self.doors.epoch_secret().as_bytes()).into();
         self.tell(peer, [Message::Heads(Heads { heads }), Message::Epoch(Epoch { secret })]);
@@ -78,7 +81,8 @@ impl Session {
     }
 
     pub(super) fn on_heads(&self, peer: PeerId, heads: Heads) {
-        let heads: Vec<OperationId> = heads.heads.iter().map(|id| OperationId(**id)).collect();
+        let heads: Vec<OperationId> =
+            heads.heads.iter().take(HEADS_MAX).map(|id| OperationId(**id)).collect();
         self.tell(peer, self.doors.roster(|roster| messages(roster.history().unknown_to(&heads))));
     }
 

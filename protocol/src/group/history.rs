@@ -15,6 +15,9 @@ pub(super) type Place = usize;
 #[derive(Clone, Default, Debug)]
 pub(super) struct Places(Vec<u64>);
 
+/// Heads in a summary. More can only be where many speak at once; the others are found by what is older.
+const HEADS_MAX: usize = 64;
+
 /// What is known of a group.
 #[derive(Clone, Debug)]
 pub struct History {
@@ -199,10 +202,23 @@ impl History {
         self.heads.iter().map(|place| self.operations[place].operation.id).collect()
     }
 
-    /// What somebody with these heads does not know, predecessors first. Heads that are unknown here are passed over.
-    pub fn unknown_to(&self, heads: &[OperationId]) -> Vec<&Operation> {
+    /// The newest operations, and older ones at doubling distances: from these somebody who does not know the newest can
+    /// tell as well what is lacking here.
+    pub fn summary(&self) -> Vec<OperationId> {
+        let last = self.operations.len() - 1;
+        let distances = std::iter::successors(Some(1), |distance| Some(distance * 2));
+        let older = distances.take_while(|distance| *distance <= last).map(|distance| last - distance);
+        let older = older.map(|place| self.operations[place].operation.id);
+        let mut summary = self.heads();
+        summary.truncate(HEADS_MAX);
+        summary.extend(older);
+        summary
+    }
+
+    /// What somebody does not know who knows these, predecessors first. Those that are unknown here are passed over.
+    pub fn unknown_to(&self, known_there: &[OperationId]) -> Vec<&Operation> {
         let mut known = Places::default();
-        for place in heads.iter().filter_map(|head| self.places.get(head)) {
+        for place in known_there.iter().filter_map(|head| self.places.get(head)) {
             known.insert(*place);
             known.extend(&self.operations[*place].past);
         }

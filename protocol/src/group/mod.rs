@@ -22,6 +22,8 @@ mod tickets;
 
 #[cfg(test)]
 mod swarm;
+#[cfg(test)]
+mod tests;
 
 pub use directory::{Added, Directory, FindError, MemberRecord, describe};
 pub use epochs::Epochs;

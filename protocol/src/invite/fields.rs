@@ -171,6 +171,7 @@ fn read_doors(body: &mut Decoder<'_>) -> Result<Vec<Door>, DecodeError> {
             }
         }
         reach.addresses.truncate(DOOR_ADDRESSES_MAX);
+        reach.relays.truncate(1);
         if let Some(member) = member
             && doors.len() < DOORS_MAX
         {
