@@ -31,7 +31,7 @@
 //! | 5 | uses, 0 = unlimited | unsigned, at most 32 bits |
 //! | 6 | candidates | array of byte strings: 4 or 16 bytes of address ‖ 2 of port, big endian |
 //! | 7 | TURN servers and relayed addresses | array of text; may be absent |
-//! | 8 | other members who honour it | array of at most [`DOORS_MAX`] maps: 0 = peer id, 1 = candidates, 2 = relays, as above; may be absent |
+//! | 8 | other members who honour it | array of at most [`DOORS_MAX`](crate::limits::DOORS_MAX) maps: 0 = peer id, 1 = candidates, 2 = relays, as above; may be absent |
 //!
 //! # Left out
 //! Revocation and the count of uses are the issuer's to know: a ticket cannot say that it was used up.
