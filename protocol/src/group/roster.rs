@@ -112,7 +112,8 @@ impl Roster {
         let mut history = self.history.clone();
         history.take(operation.clone())?;
         let (membership, in_force) = judge(&history);
-        if !in_force.contains(history.len() - 1) {
+        let is_in_vain = matches!(action, Action::Add { peer, .. } if !membership.contains(peer));
+        if !in_force.contains(history.len() - 1) || is_in_vain {
             return Err(NotAllowed::Rules);
         }
         self.last = operation.id;

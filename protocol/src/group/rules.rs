@@ -11,7 +11,7 @@
 //! - The strictest of several ways in wins: a lock over its undoing.
 //! - The lowest of several roles wins.
 //! - An author who says two things in one place has told different members different things. Neither counts, nor anything
-//!   after it, and the author is out for good. An honest member cannot get there: it goes on from its own last operation,
+//!   after it, and the author is out for good; what it said before stands. An honest member cannot get there: it goes on from its own last operation,
 //!   and after a restart from its new addition.
 //!
 //! Seniority is the place of the first addition in the graph: the shorter way to the creation first, then by hash.
@@ -284,7 +284,6 @@ impl Judge<'_> {
         }
         let Some(role) = self.role(author, view) else { return false };
         match known.operation.action {
-            Action::Add { peer, .. } if self.index.forkers.contains(&peer) => false,
             Action::Add { peer, .. } => {
                 if self.role(peer, view).is_some() {
                     // It comes again, after a restart.

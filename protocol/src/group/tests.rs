@@ -316,6 +316,20 @@ fn who_says_two_things_in_one_place_is_out_for_good_in_whichever_order_they_come
 }
 
 #[test]
+fn whom_a_liar_let_in_or_put_out_before_it_lied_is_in_or_out() {
+    let mut group = Group::moderated_by(4, &[2]);
+    group.enter(2, 4);
+    group.say(2, remove(3));
+    group.meet();
+    let (identity, roster) = &group.people[2];
+    let last = all_of(roster).into_iter().rfind(|said| said.author == peer(2)).expect("it spoke").id;
+    let say = |action| Operation::sign(identity, Some(last), Vec::new(), action);
+    let lies = vec![say(remove(1)), say(Action::Return)];
+    group.people[0].1.take(lies);
+    assert_in(&group.meet(), &[0, 1, 4]);
+}
+
+#[test]
 fn a_ticket_is_revoked_by_its_issuer_and_by_moderators() {
     let mut group = Group::of(3);
     let [theirs, ours, other] = [1, 2, 3].map(|n| TicketId([n; 8]));
