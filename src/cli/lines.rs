@@ -32,6 +32,7 @@ pub(super) struct LineView {
     /// The kind of way to each, as it was last told.
     paths: BTreeMap<String, &'static str>,
     way_in: Option<WayIn>,
+    epoch: Option<u64>,
     waiting: bool,
     /// Whether each was told to be verified.
     marks: BTreeMap<String, bool>,
@@ -100,9 +101,16 @@ impl LineView {
             }
             Event::Revoked { tickets: 1 } => Some("That line is worth nothing any more.".into()),
             Event::Revoked { tickets } => Some(format!("{tickets} lines are worth nothing any more.")),
-            Event::Group { admission, .. } => {
-                let before = self.way_in.replace(*admission);
-                (before.is_some_and(|before| before != *admission)).then(|| way_in(*admission).into())
+            Event::Group { admission, epoch, .. } => {
+                let way_before = self.way_in.replace(*admission);
+                let epoch_before = self.epoch.replace(*epoch);
+                if epoch_before.is_some_and(|before| before < *epoch) {
+                    return Some(
+                        "Somebody was put out. Lines sent so far let nobody in; invite gives a new one."
+                            .into(),
+                    );
+                }
+                (way_before.is_some_and(|before| before != *admission)).then(|| way_in(*admission).into())
             }
             Event::Ticket { ticket } => {
                 Some(format!("Send this line to a friend:\n\nroundtable join {ticket}\n"))

@@ -306,7 +306,7 @@ struct Budget {
 
 impl Budget {
     /// Control messages: a person's commands and the introductions of a full group fit with room to spare.
-    const CONTROL: Self = Self::new(256.0, 32.0);
+    const CONTROL: Self = Self::new(512.0, 64.0);
     /// Datagrams: voice is 50 to 100 a second, and after a stall of 3 s it may come all at once.
     const VOICE: Self = Self::new(400.0, 200.0);
     /// Datagrams beyond that, which are dropped: what a path may do to honest ones is over by then.

@@ -56,6 +56,8 @@ pub(super) struct Member {
     pub(super) volume_db: f32,
     pub(super) talking: bool,
     pub(super) quiet_watches: u32,
+    /// When it was asked for operations that came before its own.
+    pub(super) asked_for_missing: Option<Instant>,
     /// Its seat was given up, and it is in the group nevertheless: now and then we try to reach it, unseen.
     pub(super) is_estranged: bool,
     /// Who told us of it, until it is connected for the first time.
@@ -87,6 +89,7 @@ impl Member {
     fn new(introduced_by: Option<PeerId>) -> Self {
         Self {
             introduced_by,
+            asked_for_missing: None,
             is_estranged: false,
             active: None,
             away_since: None,

@@ -19,12 +19,16 @@ use protocol::limits::{CONTROL_MESSAGE_BYTES_MAX, DOOR_ADDRESSES_MAX, DOORS_MAX}
 use protocol::noise::EpochSecret;
 use std::collections::BTreeSet;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Operations of one message together, in bytes: some room is left for what is around them.
 const MESSAGE_BYTES: usize = CONTROL_MESSAGE_BYTES_MAX / 2;
 
 /// Around the body of an operation: the signature and CBOR.
 const OPERATION_OVERHEAD: usize = 80;
+
+/// What a member's operations lack is asked for once in this time: where a history is full, the answer lacks it as well.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Operations of a summary that are looked at; ours have fewer.
 const HEADS_MAX: usize = 128;
@@ -94,7 +98,14 @@ impl Session {
         let taken = self.doors.take(operations);
         if let Some((count, reason)) = taken.refused {
             tracing::debug!(%peer, count, %reason, "group operations were not taken");
-            if reason == NotTaken::Missing {
+            let again = self.members.get_mut(&peer).is_some_and(|member| {
+                let is_due = member.asked_for_missing.is_none_or(|asked| asked.elapsed() > ASK_AGAIN);
+                if is_due {
+                    member.asked_for_missing = Some(Instant::now());
+                }
+                is_due
+            });
+            if reason == NotTaken::Missing && again {
                 self.compare(peer);
             }
         }
