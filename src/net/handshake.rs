@@ -123,7 +123,8 @@ pub async fn initiate(
     started: Instant,
 ) -> Result<(Authenticated, Mode), HandshakeFailure> {
     let connection = dialled.connection().clone();
-    match initiator(&connection, myself, credential, password, waiting).await {
+    let outcome = initiator(&dialled, myself, credential, password, waiting).await;
+    match outcome {
         Ok((established, send, receive)) => {
             let mode = established.mode;
             Ok((authenticated(established, dialled.keep(), send, receive, true, started), mode))
@@ -144,7 +145,9 @@ pub async fn respond(
 ) -> Result<(Authenticated, Mode), HandshakeFailure> {
     let started = Instant::now();
     let address = incoming.remote_address();
-    let result = respond_at(incoming, myself, doors, started).await;
+    // Whoever is known, and waits for somebody to open, is no stranger any more.
+    let hold = || node.socket().paths().promote(address);
+    let result = respond_at(incoming, myself, doors, started, &hold).await;
     if result.is_err() {
         node.socket().paths().remove(address);
     }
@@ -156,6 +159,7 @@ async fn respond_at(
     myself: &Myself,
     doors: &impl Doorkeeper,
     started: Instant,
+    hold: &(impl Fn() + Sync),
 ) -> Result<(Authenticated, Mode), HandshakeFailure> {
     let deadline = started + HANDSHAKE_DEADLINE;
     let connecting = incoming.accept().map_err(|error| ended(&error))?;
@@ -170,7 +174,7 @@ async fn respond_at(
         })
     })
     .await?;
-    match responder(&connection, myself, doors, deadline).await {
+    match responder(&connection, myself, doors, deadline, hold).await {
         Ok((established, send, receive)) => {
             let mode = established.mode;
             Ok((authenticated(established, connection, send, receive, false, started), mode))
@@ -235,12 +239,13 @@ fn local<'a>(connection: &Connection, myself: &'a Myself) -> Result<Local<'a>, H
 type Shaken = (Established, SendStream, RecvStream);
 
 async fn initiator(
-    connection: &Connection,
+    dialled: &Dialled,
     myself: &Myself,
     credential: Credential,
     password: Password,
     waiting: &Notify,
 ) -> Result<Shaken, HandshakeFailure> {
+    let connection = dialled.connection();
     let started = Instant::now();
     let mut deadline = started + HANDSHAKE_DEADLINE;
     let opening = async { connection.open_bi().await.map_err(|error| ended(&error)) };
@@ -260,6 +265,7 @@ async fn initiator(
             }
             Some(InitiatorEvent::Waiting) => {
                 waiting.notify_one();
+                dialled.hold();
                 let patience = started + KNOCK_PATIENCE + HANDSHAKE_DEADLINE;
                 deadline = patience.min(Instant::now() + 3 * WAIT_INTERVAL);
             }
@@ -276,6 +282,7 @@ async fn responder(
     myself: &Myself,
     doors: &impl Doorkeeper,
     deadline: Instant,
+    hold: &(impl Fn() + Sync),
 ) -> Result<Shaken, HandshakeFailure> {
     let accepting = async { connection.accept_bi().await.map_err(|error| ended(&error)) };
     let (mut send, mut receive) = within(deadline, accepting).await?;
@@ -296,7 +303,7 @@ async fn responder(
                 continue;
             }
             Some(ResponderEvent::NeedAdmission(newcomer)) => {
-                match decide(doors, &newcomer, &mut machine, (&mut send, connection)).await? {
+                match decide(doors, &newcomer, &mut machine, (&mut send, connection), hold).await? {
                     Ok(()) => machine.admit(&payload),
                     Err(reason) => machine.refuse(reason),
                 }
@@ -316,6 +323,7 @@ async fn decide(
     newcomer: &Newcomer,
     machine: &mut Responder,
     (send, connection): (&mut SendStream, &Connection),
+    hold: &(impl Fn() + Sync),
 ) -> Result<Result<(), RefuseReason>, HandshakeFailure> {
     let news_until = Instant::now() + NEWS_PATIENCE;
     let mut answer = loop {
@@ -331,6 +339,7 @@ async fn decide(
             }
         }
     };
+    hold();
     let patience = Instant::now() + KNOCK_PATIENCE;
     while Instant::now() < patience {
         machine.wait();

@@ -175,6 +175,11 @@ pub struct Dialled {
 }
 
 impl Dialled {
+    /// Is not given up while somebody at the other side is asked whether to let us in.
+    pub fn hold(&self) {
+        self.path.socket.paths().promote(self.path.address);
+    }
+
     /// The connection, for as long as it is not decided what becomes of it.
     pub fn connection(&self) -> &Connection {
         &self.connection

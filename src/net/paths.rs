@@ -36,6 +36,10 @@ const OPENING_LIFETIME: Duration = Duration::from_secs(5);
 /// The same for our own dials, which also wait for somebody to be there: 8 s to be answered and the handshake.
 const DIAL_LIFETIME: Duration = Duration::from_secs(12);
 
+/// The first datagrams of a handshake between two who know of each other are sent twice. A lost one would cost QUIC's first
+/// guess of a round trip, and one lost after a late answer seconds: that answer is then taken for the round trip.
+const EARLY_TWICE: u8 = 6;
+
 /// Challenges answered for one dial: one for each time its first packet is sent.
 const ANSWERS_MAX: u8 = 8;
 
@@ -66,6 +70,8 @@ struct Entry {
     state: State,
     /// What a dial has to show at the door, until it is answered.
     calling: Option<Box<Calling>>,
+    /// Datagrams sent before we know each other, up to [`EARLY_TWICE`].
+    early: u8,
 }
 
 #[derive(Debug, Default)]
@@ -281,7 +287,7 @@ impl PathTable {
         let index = self.next;
         self.next += 1;
         let set = PathSet::new(route, kind, now.saturating_duration_since(self.zero));
-        self.entries.insert(index, Entry { set, last_heard: now, state, calling: None });
+        self.entries.insert(index, Entry { set, last_heard: now, state, calling: None, early: 0 });
         self.by_route.insert(route, index);
         virtual_address(index)
     }
@@ -391,6 +397,14 @@ impl PathTable {
         if let Some(entry) = index_of(address).and_then(|index| self.entries.get_mut(&index)) {
             entry.state = State::Peer;
         }
+    }
+
+    /// Whether a datagram to this address is to be sent once more: the first few, to somebody who is dialled or invited.
+    pub fn is_sent_twice(&mut self, address: SocketAddr) -> bool {
+        let entry = index_of(address).and_then(|index| self.entries.get_mut(&index));
+        let Some(entry) = entry.filter(|entry| entry.early < EARLY_TWICE) else { return false };
+        entry.early += 1;
+        matches!(entry.state, State::Dialled { .. } | State::Incoming { invited: true, .. })
     }
 
     /// Forgets a connection.
