@@ -12,9 +12,9 @@ use std::time::Duration;
 /// How long a proof is good for: QUIC repeats its first packet after 0.3, 0.9 and 2.1 s, each time with a new one.
 const OPEN_FOR: Duration = Duration::from_secs(5);
 
-/// How far the clocks of two members may be apart. What has been used is remembered for all of this time, so its length
-/// only matters for a knock that never arrived.
-const CLOCKS_APART_SECONDS: u64 = 30 * 60;
+/// How far the clocks of two members may be apart: a computer that takes its clock's local time for UTC is off by up to 14 h.
+/// What has been used is remembered for all of this time, so its length only matters for a knock that never arrived.
+const CLOCKS_APART_SECONDS: u64 = 15 * 60 * 60;
 
 /// Addresses with a proof that is still good. Beyond it the one that would end first ends now.
 const OPEN_MAX: usize = 256;

@@ -87,10 +87,10 @@ fn a_recorded_knock_opens_nothing() {
 }
 
 #[test]
-fn a_knock_of_another_hour_opens_nothing_even_when_it_never_arrived_before() {
+fn a_knock_of_another_day_opens_nothing_even_when_it_never_arrived_before() {
     let (mut gate, keys) = (gate(), One(ticket(1)));
-    gate.handle(at(1), &ticket(1).knock(id(1), UNIX - 3600), &keys, NOW, UNIX);
-    gate.handle(at(1), &ticket(1).knock(id(2), UNIX + 3600), &keys, NOW, UNIX);
+    gate.handle(at(1), &ticket(1).knock(id(1), UNIX - 16 * 3600), &keys, NOW, UNIX);
+    gate.handle(at(1), &ticket(1).knock(id(2), UNIX + 16 * 3600), &keys, NOW, UNIX);
     assert_eq!(gate.judge(at(1), &first_packet(), Strangers::Ignored, NOW), Verdict::Drop);
 }
 
