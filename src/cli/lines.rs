@@ -230,7 +230,7 @@ pub(super) fn who(snapshot: &Snapshot) -> String {
 }
 
 fn who_line(member: &MemberView) -> String {
-    let MemberView { id, name, presence, voice, talking, volume_db, verified } = member;
+    let MemberView { id, name, presence, voice, talking, moderates, volume_db, verified } = member;
     let presence = match presence {
         Presence::Connecting => "connecting".to_string(),
         Presence::Lost { seconds } => format!("gone for {seconds} s"),
@@ -246,7 +246,8 @@ fn who_line(member: &MemberView) -> String {
     };
     let volume = if *volume_db == 0.0 { String::new() } else { format!(", volume {volume_db:+} dB") };
     let mark = if *verified { ", verified" } else { "" };
-    format!("{name} ({}){mark}: {presence}{doing}{volume}", id.short())
+    let moderator = if *moderates { ", moderator" } else { "" };
+    format!("{name} ({}){mark}{moderator}: {presence}{doing}{volume}", id.short())
 }
 
 #[cfg(test)]
@@ -289,6 +290,7 @@ mod tests {
             presence,
             voice: VoiceState { muted, deafened: false },
             talking,
+            moderates: name == "Ada",
             volume_db,
             verified: false,
         };

@@ -28,6 +28,8 @@ pub struct MemberView {
     pub voice: VoiceState,
     /// In a talkspurt.
     pub talking: bool,
+    /// Whether it may put people out and lock.
+    pub moderates: bool,
     /// How loud we hear it, dB.
     pub volume_db: f32,
     /// Its words were compared.

@@ -216,8 +216,12 @@ impl Session {
     }
 
     pub(super) fn publish(&self, now: Instant) {
+        let moderators: Vec<PeerId> = self.doors.membership(|membership| {
+            self.members.keys().copied().filter(|peer| membership.moderates(*peer)).collect()
+        });
         let views = self.present().map(|(id, member)| MemberView {
             id: *id,
+            moderates: moderators.contains(id),
             name: self.name_of(*id),
             presence: presence(member, now),
             voice: member.voice_state,
