@@ -42,11 +42,22 @@ $(VENV)/ready: tests/speech/requirements.txt
 	@echo "Preparing the Python packages that score speech ..." && rm -rf $(VENV) && python3 -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --use-pep517 --requirement $< && touch $@
 
+.PHONY: voice
+voice: $(VENV)/ready ## Delay and quality of the voice on each kind of network; ARGS="--seeds 1 --json FILE ..."
+	@$(CARGO) build --locked --release -p netsim
+	@$(MAKE) --no-print-directory $(VENV)/ready-voice || echo "Without them there is no PLCMOS."
+	@$(SPEECH_PYTHON) tests/speech/table.py --netsim target/release/netsim $(ARGS)
+
+# Only the table has use for these, so what they lack on a machine stops no test.
+$(VENV)/ready-voice: tests/speech/requirements-voice.txt $(VENV)/ready
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $< && touch $@
+
 .PHONY: lint
 lint: ## Formatting, clippy, documentation, and licences where cargo-deny is installed
 	@$(CARGO) fmt --all --check && $(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	@$(CARGO) clippy $(ALL) --all-targets -- --deny warnings
 	@$(CARGO) clippy --locked -- --deny warnings
+	@$(CARGO) clippy --locked --no-default-features --all-targets -- --deny warnings
 	@$(CARGO) clippy $(FUZZ) --all-targets -- --deny warnings
 	@RUSTDOCFLAGS="--deny warnings --allow rustdoc::private-intra-doc-links" $(CARGO) doc $(ALL) --no-deps --document-private-items
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check licenses bans; else \

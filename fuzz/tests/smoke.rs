@@ -74,7 +74,7 @@ fn no_input_breaks_a_voice_stream() {
 
 #[test]
 fn no_input_breaks_a_reception_report() {
-    let report = ReceptionReport { lost: 10, concealed: 3, jitter_ms: 40 };
+    let report = ReceptionReport { lost: 10, concealed: 3, jitter_ms: 40, ..ReceptionReport::default() };
     run(roundtable_fuzz::reception_report, &[report.encode().to_vec()], 20_000);
 }
 

@@ -60,6 +60,9 @@ pub struct MemberOutcome {
     /// The log of its jitter buffers; only when asked for.
     #[serde(skip)]
     pub rtlog: Option<Vec<u8>>,
+    /// What it said, 48 kHz mono from the simulation's zero; only when asked for.
+    #[serde(skip)]
+    pub said: Option<Vec<f32>>,
 }
 
 /// The group as one member sees it.
@@ -130,7 +133,7 @@ pub struct Direction {
     pub neteq: NetEqOutcome,
     /// How it went, every 100 ms.
     pub series: Vec<Sample>,
-    /// What the listener heard of this voice, 48 kHz mono; only when asked for.
+    /// What the listener heard of this voice, 48 kHz mono from the simulation's zero; only when asked for.
     #[serde(skip)]
     pub sound: Option<Vec<f32>>,
 }

@@ -134,6 +134,7 @@ fn a_page_and_sounds_are_written() {
     let wav = hound::WavReader::open(Path::new(sounds).join("one-1-ada-ben.wav")).unwrap();
     assert_eq!((wav.spec().sample_rate, wav.duration()), (48_000, 96_000));
     assert!(Path::new(sounds).join("one-1-ben-ada.wav").exists());
+    assert!(Path::new(sounds).join("one-1-ada-said.wav").exists());
 }
 
 #[test]
@@ -215,6 +216,27 @@ fn a_matrix_has_a_row_for_each_network_and_delay() {
     let done = netsim(&["matrix", "--delays", "5,60"]);
     assert_eq!(done.exit, Exit::Fine, "{}", done.err);
     insta::assert_snapshot!(done.out);
+}
+
+#[test]
+fn a_matrix_for_programs_has_the_figures_of_each_direction_and_the_sound_in_a_folder_for_each_delay() {
+    let folder = tempfile::tempdir().unwrap();
+    let sounds = folder.path().to_str().unwrap();
+    let asked = ["matrix", "clean", "--delays", "5,7.5", "--seeds", "2", "--json", "--wav", sounds];
+    let done = netsim(&asked);
+    assert_eq!(done.exit, Exit::Fine, "{}", done.err);
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&done.out).unwrap();
+    assert_eq!(rows.len(), 2 * 2 * 2, "delays, seeds, directions");
+    assert_eq!((&rows[2]["scenario"], &rows[2]["seed"]), (&"clean".into(), &2.into()));
+    assert_eq!(
+        (&rows[4]["delay_ms"], &rows[4]["from"], &rows[4]["to"]),
+        (&7.5.into(), &"ada".into(), &"ben".into())
+    );
+    assert!(rows[4]["mouth_to_ear"]["median"].as_f64().is_some_and(|median| median > 0.0));
+    assert!(rows[4].get("series").is_none());
+    for file in ["5ms/clean-1-ada-ben.wav", "7.5ms/clean-2-ben-ada.wav", "7.5ms/clean-2-ada-said.wav"] {
+        assert!(folder.path().join(file).exists(), "{file}");
+    }
 }
 
 #[test]

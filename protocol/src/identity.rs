@@ -12,10 +12,15 @@
 
 use std::fmt;
 
+use crate::entropy::Entropy;
+use crate::id::PeerId;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_zebra::{VerificationKeyBytes, batch};
+use rand_core::{CryptoRng, RngCore};
+use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
-use crate::id::PeerId;
+const BATCH_DERIVATION: &str = "roundtable 1 weights of signatures";
 
 /// A member's secret keys. Erased from memory when dropped, and never printed.
 pub struct Identity {
@@ -56,19 +61,60 @@ impl Identity {
     }
 }
 
-/// Checks a signature made by [`Identity::sign`].
-///
-/// Strict: keys and nonces of small order, which would make one signature fit several messages, fail.
-pub fn verify(
-    peer: &PeerId,
-    context: &'static str,
-    message: &[u8],
-    signature: &[u8; 64],
-) -> Result<(), BadSignature> {
-    let key = VerifyingKey::from_bytes(&peer.0).map_err(|_| BadSignature)?;
-    key.verify_strict(&in_context(context, message), &Signature::from_bytes(signature))
-        .map_err(|_| BadSignature)
+/// What somebody is said to have signed.
+#[derive(Debug, Clone, Copy)]
+pub struct Signed<'a> {
+    /// Who.
+    pub by: PeerId,
+    /// What, without the context.
+    pub message: &'a [u8],
+    /// As [`Identity::sign`] made it.
+    pub signature: [u8; 64],
 }
+
+/// Checks signatures made by [`Identity::sign`], all in one context, together: a thousand take about a fifth of the
+/// time of a thousand single ones.
+///
+/// By the rules of ZIP 215, under which a signature is valid alone if and only if it is valid among others: all replicas
+/// have to come to the same verdict, however they got it. Keys of small order fail, whose signatures fit any message.
+pub fn verify(context: &'static str, signed: &[Signed<'_>]) -> Result<(), BadSignature> {
+    let (mut batch, mut seed) = (batch::Verifier::new(), blake3::Hasher::new_derive_key(BATCH_DERIVATION));
+    let authors: BTreeSet<PeerId> = signed.iter().map(|signed| signed.by).collect();
+    if authors.iter().any(|author| noise_key(author).is_err()) {
+        return Err(BadSignature);
+    }
+    for Signed { by, message, signature } in signed {
+        let message = in_context(context, message);
+        batch.queue((VerificationKeyBytes::from(by.0), Signature::from_bytes(signature), &message));
+        seed.update(&by.0).update(blake3::hash(&message).as_bytes()).update(signature);
+    }
+    // The numbers that weigh the signatures follow from all of them: nobody can choose any so that the errors cancel.
+    batch.verify(Weights(Entropy::new(seed.finalize().into()))).map_err(|_| BadSignature)
+}
+
+/// [`Entropy`], as the verifier wants it.
+struct Weights(Entropy);
+
+impl RngCore for Weights {
+    fn next_u32(&mut self) -> u32 {
+        self.0.u64() as u32
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.0.u64()
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        self.0.fill(bytes);
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rand_core::Error> {
+        self.0.fill(bytes);
+        Ok(())
+    }
+}
+
+impl CryptoRng for Weights {}
 
 /// The X25519 public key (RFC 7748) of a member: its Ed25519 key as a point of the Montgomery curve.
 ///
@@ -120,8 +166,8 @@ mod tests {
         // y = 2 is on no point of the curve.
         let mut no_point = [0; 32];
         no_point[0] = 2;
-        // Order four.
-        for peer in [order_one, no_point, [0; 32]] {
+        let order_four = [0; 32];
+        for peer in [order_one, no_point, order_four] {
             assert_eq!(noise_key(&PeerId(peer)), Err(BadKey));
         }
     }
@@ -130,9 +176,41 @@ mod tests {
     fn a_signature_is_worthless_in_another_context() {
         let signature = alice().sign("one", b"message");
         let peer = alice().peer_id();
-        assert_eq!(verify(&peer, "one", b"message", &signature), Ok(()));
-        assert_eq!(verify(&peer, "two", b"message", &signature), Err(BadSignature));
-        assert_eq!(verify(&peer, "one", b"massage", &signature), Err(BadSignature));
+        let said = |message| Signed { by: peer, message, signature };
+        assert_eq!(verify("one", &[said(b"message")]), Ok(()));
+        assert_eq!(verify("two", &[said(b"message")]), Err(BadSignature));
+        assert_eq!(verify("one", &[said(b"massage")]), Err(BadSignature));
+    }
+
+    #[test]
+    fn one_forgery_among_many_is_noticed() {
+        let people: Vec<Identity> = (0..4).map(|n| Identity::from_seed(&[n; 32])).collect();
+        let messages: Vec<[u8; 4]> = (0u32..40).map(u32::to_le_bytes).collect();
+        let mut all: Vec<Signed<'_>> = messages
+            .iter()
+            .zip(people.iter().cycle())
+            .map(|(message, person)| Signed {
+                by: person.peer_id(),
+                message,
+                signature: person.sign("one", message),
+            })
+            .collect();
+        assert_eq!(verify("one", &all), Ok(()));
+        // Another's, a message moved, and each a little wrong so that the sums stay.
+        let wrong: [fn(&mut [Signed<'_>]); 3] = [
+            |all| all[7].by = all[8].by,
+            |all| all[7].message = all[11].message,
+            |all| {
+                all[7].signature[32] = all[7].signature[32].wrapping_add(1);
+                all[11].signature[32] = all[11].signature[32].wrapping_sub(1);
+            },
+        ];
+        for spoil in wrong {
+            let before = all.clone();
+            spoil(&mut all);
+            assert_eq!(verify("one", &all), Err(BadSignature));
+            all = before;
+        }
     }
 
     #[test]
@@ -142,7 +220,8 @@ mod tests {
         identity_point[0] = 1;
         let mut signature = [0; 64];
         signature[0] = 1;
-        assert_eq!(verify(&PeerId(identity_point), "one", b"anything", &signature), Err(BadSignature));
+        let signed = Signed { by: PeerId(identity_point), message: b"anything", signature };
+        assert_eq!(verify("one", &[signed]), Err(BadSignature));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod group;
 pub mod ice;
 pub mod id;
 pub mod identity;
+pub mod impairment;
 pub mod invite;
 pub mod jitter;
 pub mod limits;

@@ -9,10 +9,11 @@ pub const MEMBERS_MAX: usize = 64;
 /// begin anew.
 pub const OPERATIONS_MAX: usize = 4096;
 
-/// Places among them kept for removals, locks, revocations and farewells, so that no flood of additions keeps somebody in.
+/// Places among them kept for removals, locks, revocations and farewells of those who keep the door, so that no flood, of
+/// additions or of what counts for nothing, keeps somebody in.
 pub const OPERATIONS_RESERVED: usize = 1024;
 
-/// Operations of one member. More are refused.
+/// Operations of one member since it was added. More are refused.
 pub const OPERATIONS_OF_AUTHOR_MAX: usize = 1024;
 
 /// Bytes of one operation: the longest of this version has 700. A longer one is refused.

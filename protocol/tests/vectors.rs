@@ -257,5 +257,14 @@ fn media(vectors: &mut Vectors) {
     bytes.clear();
     packet.encode(&mut bytes);
     vectors.put("media.voice.with_copy", &bytes);
-    vectors.put("media.report", &ReceptionReport { lost: 10, concealed: 3, jitter_ms: 40 }.encode());
+    let report = ReceptionReport {
+        lost: 10,
+        concealed: 3,
+        jitter_ms: 40,
+        packets: 0x1234,
+        packets_lost: 0x102,
+        bursts: 0x33,
+    };
+    vectors.put("media.report", &report.encode());
+    assert_eq!(ReceptionReport::decode(&report.encode()), Ok(report));
 }

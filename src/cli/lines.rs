@@ -1,6 +1,6 @@
 //! The line mode: sentences that a person reads, or a screen reader speaks.
 
-use crate::session::event::{Event, PathKind, WayIn};
+use crate::session::event::{Departure, Event, PathKind, WayIn};
 use crate::session::snapshot::{MemberView, Presence, Snapshot};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -82,9 +82,14 @@ impl LineView {
                 self.lost.insert(peer.clone(), ());
                 Some(format!("{} is gone: {reason}. The seat is kept for a minute.", self.name(peer)))
             }
-            Event::Left { peer } => {
+            Event::Left { peer, reason } => {
                 self.lost.remove(peer);
-                Some(format!("{} left.", self.name(peer)))
+                let name = self.name(peer);
+                Some(match reason {
+                    Departure::Left => format!("{name} left."),
+                    Departure::Away => format!("{name} did not come back; the seat is given up."),
+                    Departure::Removed => format!("{name} was put out."),
+                })
             }
             Event::Reply { code, reason } => Some(format!(
                 "Still trying: {reason}.\nSend the host this line, to be entered in its call:\n\nreply {code}\n"

@@ -94,7 +94,7 @@ pub enum HandshakeFailure {
     #[error(transparent)]
     Refused(#[from] HandshakeError),
     /// The other side took too long.
-    #[error("no answer within {} s", HANDSHAKE_DEADLINE.as_secs())]
+    #[error("the other side stopped answering")]
     Deadline,
     /// The connection broke.
     #[error("the connection broke: {0}")]
@@ -123,8 +123,7 @@ pub async fn initiate(
     started: Instant,
 ) -> Result<(Authenticated, Mode), HandshakeFailure> {
     let connection = dialled.connection().clone();
-    let outcome = initiator(&dialled, myself, credential, password, waiting).await;
-    match outcome {
+    match initiator(&dialled, myself, credential, password, waiting).await {
         Ok((established, send, receive)) => {
             let mode = established.mode;
             Ok((authenticated(established, dialled.keep(), send, receive, true, started), mode))
@@ -195,13 +194,17 @@ async fn within<T>(
 
 /// Closes; when the refusal is ours, after the other side had time to read why.
 async fn refuse(connection: Connection, failure: &HandshakeFailure) {
-    if let HandshakeFailure::Deadline = failure {
-        connection.close(VarInt::from_u32(close::REFUSED), b"too slow");
-    }
-    if let HandshakeFailure::Refused(HandshakeError::Refusing(_)) = failure {
-        let _ = timeout(REFUSAL_LINGER, connection.closed()).await;
-    }
-    connection.close(VarInt::from_u32(close::REFUSED), b"refused");
+    let reason: &[u8] = match failure {
+        HandshakeFailure::Deadline => b"too slow",
+        HandshakeFailure::Refused(HandshakeError::Refusing(_)) => {
+            let _ = timeout(REFUSAL_LINGER, connection.closed()).await;
+            b"refused"
+        }
+        HandshakeFailure::Refused(_) | HandshakeFailure::Broken(_) | HandshakeFailure::Lingering => {
+            b"refused"
+        }
+    };
+    connection.close(VarInt::from_u32(close::REFUSED), reason);
 }
 
 fn authenticated(

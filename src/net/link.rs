@@ -4,14 +4,14 @@ use super::node::{close, why_ended};
 use bytes::Bytes;
 use protocol::control::{Message, MessageReader};
 use protocol::id::PeerId;
-use protocol::media::packet::{self, Kind, Marks, VoicePacket};
-use protocol::media::{Arrival, Depacketizer, Frame, ReceptionReport};
+use protocol::media::packet::{self, Kind};
+use protocol::media::{Arrival, Composer, Depacketizer, Frame, ReceptionReport, Redundancy};
 use protocol::reach::Reach;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use rtrb::Producer;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
@@ -79,7 +79,7 @@ pub struct Authenticated {
 pub struct LinkCounters {
     heard_us: AtomicU64,
     quiet: AtomicBool,
-    they_lost: AtomicU8,
+    redundancy: Mutex<Redundancy>,
     malformed: AtomicU64,
     overflowed: AtomicU64,
     flooded: AtomicU64,
@@ -89,11 +89,6 @@ impl LinkCounters {
     /// When the last valid datagram came, since the epoch.
     pub fn heard(&self) -> Duration {
         Duration::from_micros(self.heard_us.load(Ordering::Relaxed))
-    }
-
-    /// The share of our packets that the peer says it lost lately, 0 to 255 for 0 to 100 %.
-    pub fn they_lost(&self) -> u8 {
-        self.they_lost.load(Ordering::Relaxed)
     }
 
     /// Sends only probes while the peer is not heard.
@@ -146,7 +141,7 @@ impl Link {
         counters.heard_us.store(now(epoch).as_micros() as u64, Ordering::Relaxed);
         let mut tasks = JoinSet::new();
         let aborts = vec![
-            tasks.spawn(send_voice(connection.clone(), frames, counters.clone())),
+            tasks.spawn(send_voice(connection.clone(), frames, counters.clone(), epoch)),
             tasks.spawn(receive_datagrams(
                 id,
                 connection.clone(),
@@ -203,9 +198,11 @@ async fn send_voice(
     connection: Connection,
     mut frames: broadcast::Receiver<Frame>,
     counters: Arc<LinkCounters>,
+    epoch: Instant,
 ) {
     let mut last_probe = tokio::time::Instant::now();
     let mut buffer = Vec::with_capacity(protocol::limits::MEDIA_PACKET_BYTES_MAX);
+    let mut composer = Composer::default();
     loop {
         let frame = match frames.recv().await {
             Ok(frame) => frame,
@@ -219,14 +216,11 @@ async fn send_voice(
             }
             last_probe = tokio::time::Instant::now();
         }
-        let marks = Marks {
-            ticks: frame.ticks,
-            talkspurt_start: frame.talkspurt_start,
-            talkspurt_end: frame.talkspurt_end,
-        };
         buffer.clear();
-        VoicePacket::new(frame.sequence as u16, frame.time.0, marks, frame.payload.as_slice())
-            .encode(&mut buffer);
+        let length = Duration::from_micros(u64::from(frame.ticks) * 2500);
+        let copies =
+            counters.redundancy.lock().expect("nobody panics while choosing").choose(now(epoch), length);
+        composer.compose(&frame, copies, &mut buffer);
         if connection.send_datagram(Bytes::copy_from_slice(&buffer)).is_err() {
             return;
         }
@@ -269,7 +263,8 @@ async fn receive_datagrams(
             },
             Some(Kind::Report) => match ReceptionReport::decode(&datagram) {
                 Ok(report) => {
-                    counters.they_lost.store(report.lost, Ordering::Relaxed);
+                    let mut redundancy = counters.redundancy.lock().expect("nobody panics while choosing");
+                    redundancy.on_report(at, &report);
                     true
                 }
                 Err(_) => false,

@@ -30,8 +30,9 @@ const MTU_BYTES: u16 = 1200;
 const INITIAL_ROUND_TRIP: Duration = Duration::from_millis(100);
 
 /// Datagrams wait at most this long (in bytes, with quinn's bookkeeping of each) before the oldest is
-/// dropped: three or four frames, since stale voice is worth nothing.
-const DATAGRAM_SEND_BUFFER_BYTES: usize = 600;
+/// dropped: stale voice is worth nothing. Eight frames of 10 ms with three copies each, which a device with large blocks
+/// gives away at once.
+const DATAGRAM_SEND_BUFFER_BYTES: usize = 2400;
 
 /// A second of the busiest voice, for a runtime that was held up.
 const DATAGRAM_RECEIVE_BUFFER_BYTES: usize = 64 * 1024;

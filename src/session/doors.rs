@@ -188,10 +188,10 @@ impl Doors {
     }
 
     /// Takes over an epoch's secret, if it is one.
-    pub fn learn_epoch(&self, secret: [u8; 32]) {
+    pub fn learn_epoch(&self, secret: [u8; 32]) -> bool {
         let mut inner = self.lock();
         let Inner { epochs, roster, .. } = &mut *inner;
-        epochs.learn(EpochSecret::from_bytes(secret), roster.membership());
+        epochs.learn(EpochSecret::from_bytes(secret), roster.membership())
     }
 
     /// Says something to the group.

@@ -90,10 +90,12 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// A peer is out of the group.
+    /// A peer is out of the group, or was away for longer than its seat is kept.
     Left {
         /// Who.
         peer: String,
+        /// In what way.
+        reason: Departure,
     },
     /// Who is in the group, ourselves included.
     Group {
@@ -236,6 +238,18 @@ impl From<Role> for Rank {
             Role::Founder => Self::Founder,
         }
     }
+}
+
+/// How somebody went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Departure {
+    /// It said goodbye.
+    Left,
+    /// It was not heard for as long as a seat is kept; it may come back.
+    Away,
+    /// It was put out.
+    Removed,
 }
 
 /// How one comes into the group.

@@ -1,42 +1,26 @@
 //! Members coming, going, vanishing and coming back.
 
 use super::entering::Entered;
-use super::event::{Event, PathKind};
-use super::ways::ways;
-use super::{Report, Session, Surroundings, gain};
+use super::event::{Departure, Event, PathKind};
+use super::{Session, gain};
 use crate::net::connectivity::Attach;
-use crate::net::handshake::{self, HandshakeFailure, Password};
 use crate::net::link::{Authenticated, Closed, Link, LinkEvent, LinkId};
 use crate::net::node::{FAREWELL, close};
 use crate::voice::engine::{PeerVoice, VoiceKey};
 use protocol::control::{Grants, Leave, Members, Message, VoiceState, Welcome};
-use protocol::door::KnockKey;
 use protocol::group::{Added, describe};
 use protocol::id::PeerId;
-use protocol::noise::{Credential, Mode, RefuseReason};
+use protocol::limits::MEMBERS_MAX;
+use protocol::noise::Mode;
 use protocol::path::Kind;
 use protocol::reach::Reach;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 /// Two connections made within this time were made by both sides dialling at once.
 const SIMULTANEOUS: Duration = Duration::from_secs(5);
-
-/// Pauses between tries to reach a member, in ms; the last one is repeated.
-const DIAL_PAUSES_MS: [u64; 6] = [0, 300, 600, 1200, 2500, 5000];
-
-/// A member whose seat was given up is looked for at this interval, and for this long.
-const ESTRANGED_PAUSE: Duration = Duration::from_secs(15);
-const ESTRANGED_KEPT: Duration = Duration::from_secs(60 * 60);
-
-/// What a dial says when the other side does not know us by this epoch.
-const NOT_A_MEMBER: &str = "not a member there";
-
-/// How long an address may stay silent before it is tried anew: a lost first packet was then repeated after 0.3, 0.9
-/// and 2.1 s, and QUIC would wait ever longer for the next.
-const DIAL_DEADLINE: Duration = Duration::from_secs(4);
 
 /// Members that one member may have introduced without our having met them: more than join at once, and few enough
 /// that nobody can make us dial the world.
@@ -62,7 +46,7 @@ pub(super) struct Member {
     pub(super) is_estranged: bool,
     /// Who told us of it, until it is connected for the first time.
     introduced_by: Option<PeerId>,
-    dial: Option<AbortHandle>,
+    pub(super) dial: Option<AbortHandle>,
 }
 
 /// A member's connection.
@@ -360,7 +344,8 @@ impl Session {
             // Only the first message of the member we came in by counts.
             Message::Welcome(_) => {}
             Message::Members(Members { members }) => {
-                for member in members {
+                // More than a group has would be passed on until our own connections give way.
+                for member in members.into_iter().take(MEMBERS_MAX) {
                     if self.unmet_through(peer) >= UNMET_MAX {
                         return;
                     }
@@ -390,7 +375,7 @@ impl Session {
             Message::Leave(Leave {}) => self.on_left(peer),
             Message::Heads(heads) => self.on_heads(peer, heads),
             Message::Operations(operations) => self.on_operations(peer, &operations),
-            Message::Epoch(epoch) => self.on_epoch(&epoch),
+            Message::Epoch(epoch) => self.on_epoch(peer, epoch),
             Message::Chat(chat) => self.on_chat(peer, &chat),
             Message::Candidates(candidates) => {
                 if let Some(link) = self.members.get(&peer).and_then(Member::link) {
@@ -499,10 +484,10 @@ impl Session {
         member.is_estranged = true;
         member.away_since = None;
         member.stop_dialling();
-        self.emit(Event::Left { peer: peer.to_string() });
+        self.emit(Event::Left { peer: peer.to_string(), reason: Departure::Away });
         self.mark_absent(peer);
         self.announce_group();
-        self.dial(peer, ESTRANGED_PAUSE);
+        self.dial(peer, Duration::ZERO);
     }
 
     /// A member is out of the group.
@@ -515,95 +500,11 @@ impl Session {
             member.stop_dialling();
         }
         if was_seen {
-            self.emit(Event::Left { peer: peer.to_string() });
+            let is_removed = self.doors.membership(|membership| membership.removed.contains_key(&peer));
+            let reason = if is_removed { Departure::Removed } else { Departure::Left };
+            self.emit(Event::Left { peer: peer.to_string(), reason });
             self.announce_group();
         }
-    }
-
-    /// Tries to reach a member until it is reached or its seat is given up.
-    pub(super) fn dial(&mut self, peer: PeerId, patience: Duration) {
-        let me = self.me();
-        let (surroundings, doors, reports) =
-            (self.surroundings.clone(), self.doors.clone(), self.reports.clone());
-        let Some(member) = self.members.get_mut(&peer) else { return };
-        if member.dial.as_ref().is_some_and(|dial| !dial.is_finished()) {
-            return;
-        }
-        let (mut pauses, first, keep_trying) = if member.is_estranged {
-            (DIAL_PAUSES_MS[..0].iter(), ESTRANGED_PAUSE, ESTRANGED_KEPT)
-        } else {
-            (DIAL_PAUSES_MS[..].iter(), Duration::ZERO, surroundings.seat)
-        };
-        let group = super::group_of(&doors);
-        let task = async move {
-            tokio::time::sleep(patience).await;
-            let started = Instant::now();
-            let mut pause = first;
-            let mut refused = 0;
-            while started.elapsed() < keep_trying {
-                pause = pauses.next().map_or(pause, |ms| Duration::from_millis(*ms));
-                tokio::time::sleep(pause).await;
-                // Whoever was away for a removal knows only older secrets.
-                let epochs = doors.epochs_to_try();
-                let (epoch, secret) = epochs[refused % epochs.len()].clone();
-                let credential = Credential::Member { group, epoch, secret, to: peer };
-                // Any of them gets us heard, so that we are told when the handshake's is the wrong one.
-                let knocks: Vec<KnockKey> =
-                    epochs.iter().map(|(epoch, secret)| KnockKey::of_member(group, *epoch, secret)).collect();
-                let reach = doors
-                    .directory(|directory| directory.get(peer).map(|m| m.reach.clone()).unwrap_or_default());
-                let mut tries = JoinSet::new();
-                // Only one at a time shakes hands, and none after one that succeeded: the other side takes the newest,
-                // and we would hang up on it.
-                let turn = Arc::new(tokio::sync::Mutex::new(()));
-                for way in ways(&surroundings.connectivity, reach) {
-                    let (surroundings, credential, turn) =
-                        (surroundings.clone(), credential.clone(), turn.clone());
-                    let knocks = knocks.clone();
-                    tries.spawn(async move {
-                        let started = Instant::now();
-                        let route = way.route(&surroundings.connectivity).await?;
-                        let dialling = surroundings.node.knock(route, me > peer, knocks);
-                        let dialled = tokio::time::timeout(DIAL_DEADLINE, dialling).await;
-                        let dialled = dialled.map_err(|_| "no answer".to_string())?;
-                        let dialled = dialled.map_err(|error| error.to_string())?;
-                        let turn = turn.lock_owned().await;
-                        let Surroundings { myself, waiting, .. } = &surroundings;
-                        let shaken = handshake::initiate(
-                            dialled,
-                            myself,
-                            credential,
-                            Password::None,
-                            waiting,
-                            started,
-                        );
-                        shaken.await.map(|shaken| (shaken, turn)).map_err(|error| match error {
-                            HandshakeFailure::Refused(error)
-                                if error.reason() == RefuseReason::NotAMember =>
-                            {
-                                NOT_A_MEMBER.to_string()
-                            }
-                            error => error.to_string(),
-                        })
-                    });
-                }
-                while let Some(tried) = tries.join_next().await {
-                    match tried {
-                        Ok(Ok(((authenticated, mode), _turn))) => {
-                            let _ = reports.send(Report::Authenticated(Box::new(authenticated), mode)).await;
-                            return;
-                        }
-                        Ok(Err(error)) => {
-                            refused += usize::from(error == NOT_A_MEMBER);
-                            tracing::debug!(%peer, error, "dial");
-                        }
-                        Err(_) => {}
-                    }
-                }
-            }
-            let _ = reports.send(Report::Unreachable(peer)).await;
-        };
-        member.dial = Some(tokio::spawn(task).abort_handle());
     }
 
     /// Says goodbye to everybody.

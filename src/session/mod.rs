@@ -7,6 +7,7 @@ mod acquaintances;
 mod bell;
 mod chat;
 pub mod command;
+mod dialling;
 pub mod doors;
 pub mod entering;
 pub mod event;
@@ -108,7 +109,6 @@ pub struct Session {
     link_events: mpsc::Sender<(LinkId, LinkEvent)>,
     events: mpsc::Sender<Event>,
     snapshots: tokio::sync::watch::Sender<Snapshot>,
-    expected_loss: u8,
     frame_ticks: u8,
     /// When people at the door were last told of, by reason.
     refusals_told: BTreeMap<u8, tokio::time::Instant>,
@@ -160,7 +160,6 @@ impl Session {
             link_events,
             events,
             snapshots,
-            expected_loss: 0,
             frame_ticks: 0,
             refusals_told: BTreeMap::new(),
             told_reach: None,

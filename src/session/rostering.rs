@@ -60,7 +60,7 @@ pub(super) fn messages<'a>(operations: impl IntoIterator<Item = &'a Operation>) 
 
 /// Operations as they came.
 pub(super) fn read_operations(message: &Operations) -> Result<Vec<Operation>, OperationError> {
-    message.operations.iter().map(|signed| Operation::read(&signed.body, *signed.signature)).collect()
+    Operation::read_all(message.operations.iter().map(|signed| (signed.body.as_slice(), *signed.signature)))
 }
 
 impl Session {
@@ -70,12 +70,11 @@ impl Session {
         self.tell(peer, all);
     }
 
-    /// Asks a member for what we do not know, and gives it the present secret.
+    /// Asks a member for what we do not know.
     pub(super) fn compare(&self, peer: PeerId) {
         let heads = self.doors.roster(|roster| roster.history().summary());
         let heads = heads.into_iter().map(|id| id.0.into()).collect();
-        let secret = (*self.doors.epoch_secret().as_bytes()).into();
-        self.tell(peer, [Message::Heads(Heads { heads }), Message::Epoch(Epoch { secret })]);
+        self.tell(peer, [Message::Heads(Heads { heads })]);
     }
 
     fn tell(&self, peer: PeerId, messages: impl IntoIterator<Item = Message>) {
@@ -84,10 +83,14 @@ impl Session {
         }
     }
 
+    /// Tells a member what it does not know, and then the present secret: before the removal that it belongs to, it
+    /// would not be kept.
     pub(super) fn on_heads(&self, peer: PeerId, heads: Heads) {
         let heads: Vec<OperationId> =
             heads.heads.iter().take(HEADS_MAX).map(|id| OperationId(**id)).collect();
         self.tell(peer, self.doors.roster(|roster| messages(roster.history().unknown_to(&heads))));
+        let secret = (*self.doors.epoch_secret().as_bytes()).into();
+        self.tell(peer, [Message::Epoch(Epoch { secret })]);
     }
 
     pub(super) fn on_operations(&mut self, peer: PeerId, operations: &Operations) {
@@ -118,8 +121,13 @@ impl Session {
         }
     }
 
-    pub(super) fn on_epoch(&self, epoch: &Epoch) {
-        self.doors.learn_epoch(*epoch.secret);
+    /// A new secret goes on to all: whoever made it may not be connected to them.
+    pub(super) fn on_epoch(&self, peer: PeerId, epoch: Epoch) {
+        if self.doors.learn_epoch(*epoch.secret) {
+            for other in self.members.keys().copied().filter(|other| *other != peer) {
+                self.tell(other, [Message::Epoch(epoch.clone())]);
+            }
+        }
     }
 
     /// Passes on what was said at the door, and tells of who waits there.

@@ -5,7 +5,7 @@ use super::snapshot::{MemberView, Presence, Snapshot};
 use super::{Session, members::Member};
 use crate::net::link::Link;
 use protocol::id::PeerId;
-use protocol::jitter::Concealed;
+use protocol::jitter::{Concealed, PathLoss};
 use protocol::media::ReceptionReport;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -84,6 +84,7 @@ impl Session {
         for peer in peers {
             self.watch_presence(peer, now);
             self.watch_talking(peer);
+            self.watch_loss(peer);
             self.watch_figures(peer, now);
         }
         self.on_doors();
@@ -140,6 +141,19 @@ impl Session {
         }
     }
 
+    /// Tells a member at once what the path lost, so that it sends copies.
+    fn watch_loss(&mut self, peer: PeerId) {
+        let Some(active) = self.members.get_mut(&peer).and_then(|member| member.active.as_mut()) else {
+            return;
+        };
+        let counted = counted(&active.voice().report.path);
+        if counted.packets_lost != active.seen.told.packets_lost {
+            let ReceptionReport { lost, concealed, jitter_ms, .. } = active.seen.told;
+            active.seen.told = ReceptionReport { lost, concealed, jitter_ms, ..counted };
+            active.link.report(active.seen.told);
+        }
+    }
+
     fn watch_figures(&mut self, peer: PeerId, now: Instant) {
         let Some(member) = self.members.get_mut(&peer) else { return };
         let Some(active) = &mut member.active else { return };
@@ -164,6 +178,7 @@ impl Session {
             lost: share(loss),
             concealed: share(concealed_share),
             jitter_ms: report.jitter_ms as u16,
+            ..counted(&voice.report.path)
         };
         // Who is silent need not hear that again and again.
         if received + lost > KEEPALIVES_MAX
@@ -197,16 +212,8 @@ impl Session {
         self.emit(Event::Stats(stats));
     }
 
-    /// The encoder serves all listeners at once, so the worst of them decides.
+    /// Short frames while few listen.
     fn adapt_encoder(&mut self) {
-        let links =
-            self.members.values().filter(|member| member.away_since.is_none()).filter_map(Member::link);
-        let worst = links.map(|link| link.counters.they_lost()).max().unwrap_or(0);
-        let percent = (u32::from(worst) * 100).div_ceil(255) as u8;
-        if percent != self.expected_loss {
-            self.expected_loss = percent;
-            self.engine.set_expected_loss(percent);
-        }
         let small = self.present().count() < MEMBERS_WITH_SHORT_FRAMES;
         let ticks = if small { SHORT_FRAME_TICKS } else { FRAME_TICKS };
         if ticks != self.frame_ticks {
@@ -283,6 +290,16 @@ fn concealed_ms(concealed: &Concealed) -> ConcealedMs {
         stalled: ms(concealed.sender_stalled),
         underrun: ms(concealed.own_underrun),
         path: ms(concealed.path_switch),
+    }
+}
+
+/// The counters of a report, which wrap.
+fn counted(path: &PathLoss) -> ReceptionReport {
+    ReceptionReport {
+        packets: path.sent as u16,
+        packets_lost: path.lost as u16,
+        bursts: path.bursts as u16,
+        ..ReceptionReport::default()
     }
 }
 

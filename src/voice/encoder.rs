@@ -1,9 +1,10 @@
 //! From microphone samples to frames: Opus, talkspurts, silence.
 //!
-//! There are two encoders, of which one is in use. As long as no listener reports loss it is Opus' low-delay mode
-//! (CELT alone): 2.5 ms of look-ahead instead of 6.5, better scores and a third of the cost at the same rate.
-//! When packets get lost it is the voice mode, whose in-band error correction (FEC) rebuilds a lost frame from the
-//! next. A decoder takes both without being told.
+//! There are two encoders, of which one is in use. In a call it is Opus' low-delay mode (CELT alone): 2.5 ms of look-ahead
+//! instead of 6.5, better scores and a third of the cost at the same rate; against loss, copies ride along
+//! ([`protocol::media::Redundancy`]). The other is the voice mode, whose in-band error correction (FEC) rebuilds a lost frame
+//! from the next; copies did better at 5 to 20 % and in bursts (PESQ-WB 4.2 to 4.5 against 3.8 to 4.4 with both), so no call
+//! asks for it: it is there to compare with. A decoder takes both without being told.
 //!
 //! [`Activity`] says what is silence. The first silent frame is sent as the mark of a talkspurt's end. It may get lost,
 //! so it is repeated three times after 400 ms each, and then every 1.2 s as a keepalive; nothing else is sent until

@@ -6,6 +6,7 @@
 
 mod activity;
 mod comfort;
+pub mod decoder;
 pub mod encoder;
 pub mod engine;
 mod limiter;

@@ -4,12 +4,12 @@
 //! so that nothing clicks. After [`VoicePlayer::new`] nothing allocates.
 
 use super::comfort::ComfortNoise;
+use super::decoder::{COMPLEXITY, Decoder};
 use super::queue::SoundQueue;
 use super::stretch::{PERIOD_MAX, lengthen, shorten};
 use anyhow::Context;
-use opus::{Channels, Decoder};
 use protocol::jitter::{BLOCK_MAX, Decision, Player, Stretch};
-use protocol::media::{Frame, MediaTime, SAMPLE_RATE, TICK_SAMPLES};
+use protocol::media::{Frame, MediaTime, TICK_SAMPLES};
 
 /// 60 ms, the longest frame.
 const FRAME_SAMPLES_MAX: usize = 24 * TICK_SAMPLES;
@@ -75,8 +75,10 @@ impl VoicePlayer {
     /// # Errors
     /// When libopus cannot make a decoder, which means that memory is out.
     pub(super) fn new() -> anyhow::Result<Self> {
+        let mut decoder = Decoder::new().context("no voice can be decoded")?;
+        decoder.set_complexity(COMPLEXITY);
         Ok(Self {
-            decoder: Decoder::new(SAMPLE_RATE, Channels::Mono).context("libopus makes no decoder")?,
+            decoder,
             queue: SoundQueue::new(),
             comfort: ComfortNoise::new(),
             scratch: vec![0.0; FRAME_SAMPLES_MAX],
@@ -106,7 +108,7 @@ impl VoicePlayer {
 
     /// Decodes the copy that `frame` carries of the frame before it.
     fn rebuild(&mut self, frame: &Frame, samples: usize) {
-        let rebuilt = self.decoder.decode_float(frame.payload.as_slice(), &mut self.scratch[..samples], true);
+        let rebuilt = self.decoder.decode_before(frame.payload.as_slice(), &mut self.scratch[..samples]);
         if rebuilt.is_ok_and(|decoded| decoded == samples) {
             self.concealed = 0;
             self.emit(samples, 1.0, FADE_IN);
@@ -125,11 +127,11 @@ impl VoicePlayer {
         if jumps {
             predict(&mut self.decoder, &mut self.tail);
         }
-        let fits = self.decoder.get_nb_samples(payload).is_ok_and(|length| length == samples);
+        let fits = Decoder::samples_of(payload).is_ok_and(|length| length == samples);
         let decoded = fits
             && self
                 .decoder
-                .decode_float(payload, &mut self.scratch[..samples], false)
+                .decode(payload, &mut self.scratch[..samples])
                 .is_ok_and(|decoded| decoded == samples);
         if !decoded {
             self.corrupt += 1;
@@ -202,7 +204,7 @@ impl VoicePlayer {
 /// Lets Opus guess what follows; `out` is a multiple of 2.5 ms.
 fn predict(decoder: &mut Decoder, out: &mut [f32]) {
     let samples = out.len();
-    let made_up = decoder.decode_float(&[], out, false);
+    let made_up = decoder.conceal(out);
     if !made_up.is_ok_and(|made_up| made_up == samples) {
         out.fill(0.0);
     }

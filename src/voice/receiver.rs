@@ -7,8 +7,8 @@
 use super::observer::{Origin, Played, VoiceObserver, is_low_delay};
 use super::player::VoicePlayer;
 use protocol::jitter::{
-    BLOCK_MAX, Decision, Inserted, JitterBuffer, JitterConfig, Player, Report, Stretch, nominal_samples,
-    serve,
+    BLOCK_MAX, Decision, Inserted, JitterBuffer, JitterConfig, PathLoss, Player, Report, Stretch,
+    nominal_samples, serve,
 };
 use protocol::media::{Arrival, Frame, SAMPLE_RATE};
 use std::time::Duration;
@@ -21,6 +21,8 @@ const TALKING_LEVEL: f32 = 0.002;
 pub struct ReceiverReport {
     /// The jitter buffer's account.
     pub jitter: Report,
+    /// What the path lost, before anything was done about it.
+    pub path: PathLoss,
     /// Frames that Opus could not decode; concealed, and counted here only.
     pub corrupt: u64,
     /// Sound made up for corrupt frames.
@@ -59,7 +61,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Allocates all that will ever be needed, about 150 KiB.
+    /// Allocates all that will ever be needed, about 220 KiB; 70 less without the feature `neural`.
     ///
     /// # Errors
     /// When libopus cannot make a decoder, which means that memory is out.
@@ -121,6 +123,7 @@ impl Receiver {
     pub fn report(&self) -> ReceiverReport {
         ReceiverReport {
             jitter: self.jitter.report(),
+            path: self.jitter.path_loss(),
             corrupt: self.player.corrupt(),
             corrupt_concealed: samples_duration(self.player.corrupt_samples()),
             queued: samples_duration(self.player.queued() as u64),

@@ -15,7 +15,7 @@ fn a_kicked_member_is_cut_everywhere_at_once_and_its_ticket_is_worthless() {
     println!("out after {} ms", kicked.elapsed().as_millis());
     assert_eq!((ended.code, code_of(&ended.events)), (4, Some("removed")), "{}", ended.complaint);
     for other in others.iter().chain([&host]) {
-        other.wait_for("left", |event| event["peer"] == id);
+        other.wait_for("left", |event| event["peer"] == id && event["reason"] == "removed");
         other.wait_for("group", |event| {
             event["epoch"] == 2 && event["members"].as_array().is_some_and(|m| m.len() == 3)
         });

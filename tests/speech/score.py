@@ -46,8 +46,11 @@ REFERENCE_MIN_S = 0.5
 
 class Failure(Exception):
     def __init__(self, code, text):
-        super().__init__(text)
+        super().__init__(code, text)  # both, so that it can be told to another process
         self.code = code
+
+    def __str__(self):
+        return self.args[1]
 
 
 def main(arguments=None):

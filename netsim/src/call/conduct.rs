@@ -128,7 +128,10 @@ impl<'a> Conductor<'a> {
             program.publish();
             program.note_sound();
         }
-        let outcome = self.account(connected_at_end, end);
+        let mut outcome = self.account(connected_at_end, end);
+        for (member, program) in outcome.members.iter_mut().zip(&mut self.programs) {
+            member.said = program.as_mut().and_then(|program| program.microphone.take_said());
+        }
         for program in self.programs.iter_mut().flatten() {
             program.hang_up();
         }
@@ -329,7 +332,10 @@ impl<'a> Conductor<'a> {
             Talk::Speech | Talk::Conversation | Talk::Steady | Talk::Silence => None,
         };
         let voice = Voice::new(&member.talk, file, self.random.next_u64());
-        let microphone = SimMicrophone::new(spoken, member.clock_ppm, frames, voice);
+        let mut microphone = SimMicrophone::new(spoken, member.clock_ppm, frames, voice);
+        if self.options.sound {
+            microphone.keep();
+        }
         (microphone, SimSpeaker::new(heard, member.clock_ppm, frames))
     }
 
@@ -469,7 +475,7 @@ impl<'a> Conductor<'a> {
                 let words = format!("has lost {}: {reason}", self.names[from]);
                 self.say_of(now, index, words);
             }
-            Event::Left { peer } => {
+            Event::Left { peer, .. } => {
                 let Some(&from) = self.peers.get(peer) else { return };
                 self.with_hearing(from, index, |hearing| hearing.listening = false);
                 let words = format!("sees {} leave", self.names[from]);
@@ -567,6 +573,7 @@ impl<'a> Conductor<'a> {
                 bytes_up,
                 bytes_down,
                 rtlog: None,
+                said: None,
             }
         };
         Outcome {

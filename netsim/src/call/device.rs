@@ -3,6 +3,7 @@
 //! As real ones do, the microphone hands over a block when it is complete, and the speaker asks for a block one
 //! block before it is heard. The engine renders [`LEAD`] before that.
 
+use super::tape::Tape;
 use super::voices::Voice;
 use protocol::media::{SAMPLE_RATE, TICK_SAMPLES};
 use roundtable::voice::engine::{Microphone, Speaker};
@@ -59,12 +60,24 @@ pub struct SimMicrophone {
     /// Samples the engine has read; shared with who wants to know when a frame was full.
     read: Arc<AtomicU64>,
     voice: Voice,
+    said: Option<Tape>,
 }
 
 impl SimMicrophone {
     /// One that begins at `start`.
     pub fn new(start: Duration, ppm: f64, block: u64, voice: Voice) -> Self {
-        Self { clock: DeviceClock::new(start, ppm), block, captured: 0, read: Arc::default(), voice }
+        let clock = DeviceClock::new(start, ppm);
+        Self { clock, block, captured: 0, read: Arc::default(), voice, said: None }
+    }
+
+    /// What it reads is kept from now on.
+    pub fn keep(&mut self) {
+        self.said = Some(Tape::default());
+    }
+
+    /// What was said, 48 kHz from the world's zero, if it was [kept](Self::keep).
+    pub fn take_said(&mut self) -> Option<Vec<f32>> {
+        self.said.take().map(Tape::into_samples)
     }
 
     /// When its next block is complete.
@@ -109,7 +122,10 @@ impl Microphone for SimMicrophone {
             return false;
         }
         self.voice.fill(out);
-        self.read.fetch_add(out.len() as u64, Ordering::Relaxed);
+        let position = self.read.fetch_add(out.len() as u64, Ordering::Relaxed);
+        if let Some(said) = &mut self.said {
+            said.write(position, self.clock.at(position), out);
+        }
         true
     }
 }

@@ -39,6 +39,7 @@ impl VoiceObserver for Ear {
         let bytes = arrival.frame.payload.as_slice().len();
         match (inserted, arrival.frame.origin) {
             // A sender whose clock stood still is taken for implausible until three of its frames agree.
+            (Inserted::Duplicate, FrameOrigin::Redundant) => hearing.on_needless_copy(bytes),
             (Inserted::Duplicate | Inserted::Implausible, _) => {}
             (Inserted::Malformed, _) => {
                 let words = format!("{} sent a frame that is none", stage.roles[self.from].name);
@@ -94,8 +95,10 @@ impl VoiceObserver for Ear {
 
     fn on_sound(&mut self, block: &[f32]) {
         let mut stage = self.stage.lock();
+        let position = self.written.load(Ordering::Relaxed);
+        let at = stage.roles[self.to].speaker.at(position);
         if let Some(hearing) = stage.hearings.get_mut(&(self.from, self.to)) {
-            hearing.on_sound(self.written.load(Ordering::Relaxed), block);
+            hearing.on_sound(position, at, block);
         }
     }
 }

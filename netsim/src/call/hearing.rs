@@ -1,6 +1,7 @@
 //! What one listener heard of one voice: delays, made-up sound, and what an oracle and NetEQ would have done.
 
 use super::stage::Said;
+use super::tape::Tape;
 use crate::judge::{Judge, MouthToEar, SentFrame};
 use crate::outcome::{Budget, Concealed, Direction, NetEqOutcome, Quantiles, Sample};
 use protocol::jitter::Report;
@@ -42,7 +43,7 @@ pub(super) struct Hearing {
     copy_bytes: u64,
     bucket: Bucket,
     series: Vec<Sample>,
-    sound: Option<Vec<f32>>,
+    sound: Option<Tape>,
 }
 
 /// Sums over all frames heard, in seconds.
@@ -90,7 +91,7 @@ impl Hearing {
             copy_bytes: 0,
             bucket: Bucket::default(),
             series: Vec::new(),
-            sound: with_sound.then(Vec::new),
+            sound: with_sound.then(Tape::default),
         }
     }
 
@@ -133,9 +134,14 @@ impl Hearing {
         self.bucket.network = self.bucket.network.max(Some(took));
     }
 
-    pub(super) fn on_copy(&mut self, said: &Said, at: Duration, bytes: usize) {
+    /// A copy of what was here already.
+    pub(super) fn on_needless_copy(&mut self, bytes: usize) {
         self.voice_bytes += bytes as u64;
         self.copy_bytes += bytes as u64;
+    }
+
+    pub(super) fn on_copy(&mut self, said: &Said, at: Duration, bytes: usize) {
+        self.on_needless_copy(bytes);
         self.judge.on_copy(said.sequence, at);
     }
 
@@ -183,10 +189,10 @@ impl Hearing {
         self.bucket.stretched += i64::from(by);
     }
 
-    pub(super) fn on_sound(&mut self, position: u64, block: &[f32]) {
+    /// A block is rendered: the speaker's sample `position` is heard at `at`.
+    pub(super) fn on_sound(&mut self, position: u64, at: Duration, block: &[f32]) {
         if let Some(sound) = &mut self.sound {
-            sound.resize(position as usize, 0.0);
-            sound.extend_from_slice(block);
+            sound.write(position, at, block);
         }
     }
 
@@ -294,7 +300,7 @@ impl Hearing {
                 concealed_pct: 100.0 * neteq.concealed_share,
             },
             series: self.series,
-            sound: self.sound,
+            sound: self.sound.map(Tape::into_samples),
         }
     }
 }

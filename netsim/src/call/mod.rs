@@ -13,6 +13,7 @@ pub mod machine;
 mod member;
 pub mod quiet;
 mod stage;
+mod tape;
 mod timetable;
 mod voices;
 
@@ -24,7 +25,7 @@ use quiet::{Errors, ErrorsOnly};
 /// What a run is asked for besides its result.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// Keep what was heard.
+    /// Keep what was said and heard.
     pub sound: bool,
     /// Log what each member's jitter buffers were given and asked, as `--rtlog` does in a real call.
     pub rtlog: bool,

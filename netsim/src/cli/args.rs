@@ -55,7 +55,7 @@ pub struct RunArgs {
     /// Write a page with plots over time and the sound that was heard (one run only)
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Write what was heard, one WAV for each voice and listener
+    /// Write what was heard, one WAV for each voice and listener, and what each said; all from the same zero
     #[arg(long, value_name = "DIR")]
     pub wav: Option<PathBuf>,
     /// Write what each member's jitter buffers were given, one log for each, to be explained by `replay`
@@ -92,6 +92,12 @@ pub struct MatrixArgs {
     /// One-way delays, ms
     #[arg(long, value_name = "MS,…", value_delimiter = ',', default_value = "5,60,150", value_parser = delay_ms)]
     pub delays: Vec<f64>,
+    /// Print JSON: an array with a row for each voice, listener and seed
+    #[arg(long)]
+    pub json: bool,
+    /// Write what was said and heard, as `run` does, in a folder for each delay: `DIR/60ms`
+    #[arg(long, value_name = "DIR")]
+    pub wav: Option<PathBuf>,
     /// Which scenarios (default: the bundled ones of two people on one kind of network)
     #[arg(value_name = "SCENARIO")]
     pub scenarios: Vec<String>,

@@ -4,8 +4,9 @@ use super::args::MatrixArgs;
 use super::play::play;
 use super::{Exit, Shell};
 use crate::call;
-use crate::report::{Medians, matrix_table};
+use crate::report::{Medians, matrix_rows, matrix_table, write_wavs};
 use crate::scenario::{load, networks};
+use anyhow::Context;
 use indicatif::ProgressBar;
 
 pub(super) fn matrix(args: &MatrixArgs, shell: &mut Shell<'_>) -> anyhow::Result<Exit> {
@@ -16,6 +17,8 @@ pub(super) fn matrix(args: &MatrixArgs, shell: &mut Shell<'_>) -> anyhow::Result
     let all = names.iter().map(|name| load(name)).collect::<Result<Vec<_>, _>>()?;
     writeln!(shell.err, "seeds 1 to {}", args.seeds)?;
     let bar = ProgressBar::new(args.seeds * (all.len() * args.delays.len()) as u64);
+    let options = call::Options { sound: args.wav.is_some(), ..call::Options::default() };
+    let mut cells = Vec::new();
     let mut rows = Vec::new();
     let mut broken = Vec::new();
     for loaded in all {
@@ -27,8 +30,16 @@ pub(super) fn matrix(args: &MatrixArgs, shell: &mut Shell<'_>) -> anyhow::Result
             let mut medians = Medians::default();
             for seed in 1..=args.seeds {
                 let run = format!("{}, delay {delay_ms} ms, seed {seed}", loaded.name);
-                match play(shell.run, &loaded, seed, call::Options::default()) {
+                match play(shell.run, &loaded, seed, options) {
                     Ok(outcome) => {
+                        if let Some(folder) = &args.wav {
+                            let folder = folder.join(format!("{delay_ms}ms"));
+                            write_wavs(&outcome, &folder)
+                                .with_context(|| format!("cannot write to {}", folder.display()))?;
+                        }
+                        if args.json {
+                            rows.extend(matrix_rows(&outcome, *delay_ms)?);
+                        }
                         medians.add(&outcome);
                         broken
                             .extend(outcome.violations.iter().map(|text| format!("{run}: VIOLATION {text}")));
@@ -37,13 +48,18 @@ pub(super) fn matrix(args: &MatrixArgs, shell: &mut Shell<'_>) -> anyhow::Result
                 }
                 bar.inc(1);
             }
-            rows.push((loaded.name.clone(), *delay_ms, medians));
+            cells.push((loaded.name.clone(), *delay_ms, medians));
         }
     }
     bar.finish_and_clear();
-    writeln!(shell.out, "{}", matrix_table(&rows))?;
+    if args.json {
+        writeln!(shell.out, "{}", serde_json::to_string_pretty(&rows)?)?;
+    } else {
+        writeln!(shell.out, "{}", matrix_table(&cells))?;
+    }
     for violation in &broken {
-        writeln!(shell.out, "{violation}")?;
+        let stream: &mut dyn std::io::Write = if args.json { shell.err } else { shell.out };
+        writeln!(stream, "{violation}")?;
     }
     Ok(Exit::failed_if(!broken.is_empty()))
 }

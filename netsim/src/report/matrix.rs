@@ -2,6 +2,7 @@
 
 use super::layout::{Layout, median, number};
 use crate::outcome::Outcome;
+use serde_json::Value;
 
 /// What the medians of a cell are taken over: every direction of every seed.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +29,23 @@ impl Medians {
             self.regret_ms.extend(direction.regret_ms);
         }
     }
+}
+
+/// For programs, a row for each direction: scenario, delay (ms) and seed, and the direction's figures.
+///
+/// # Errors
+/// None but of the serialiser.
+pub fn matrix_rows(outcome: &Outcome, delay_ms: f64) -> serde_json::Result<Vec<Value>> {
+    let row = |direction| {
+        let mut row = serde_json::to_value(direction)?;
+        // How it went over time is no figure, and longer than all of them.
+        row.as_object_mut().map(|figures| figures.remove("series"));
+        row["scenario"] = outcome.scenario.clone().into();
+        row["delay_ms"] = delay_ms.into();
+        row["seed"] = outcome.seed.into();
+        Ok(row)
+    };
+    outcome.directions.iter().map(row).collect()
 }
 
 /// One row for each scenario and delay (ms).

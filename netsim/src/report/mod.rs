@@ -18,7 +18,7 @@ mod svg;
 pub use compare::comparison;
 pub use layout::Layout;
 pub use logs::write_rtlogs;
-pub use matrix::{Medians, matrix_table};
+pub use matrix::{Medians, matrix_rows, matrix_table};
 pub use outcome::outcome_table;
 pub use page::page;
 pub use sound::write_wavs;

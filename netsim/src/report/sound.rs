@@ -1,21 +1,26 @@
-//! What listeners heard, as WAV files.
+//! What was said and what listeners heard, as WAV files.
 
 use crate::outcome::{Direction, Outcome};
 use hound::{SampleFormat, WavSpec, WavWriter};
 use std::io::{Cursor, Seek, Write};
 use std::path::Path;
 
-/// Writes a 48 kHz WAV file for each direction whose sound was kept: `SCENARIO-SEED-FROM-TO.wav`.
+/// Writes 48 kHz WAV files of the sound that was kept: `SCENARIO-SEED-FROM-TO.wav` is what was heard,
+/// `SCENARIO-SEED-NAME-said.wav` what was said. All begin at the same moment.
 ///
 /// # Errors
 /// The folder or a file that cannot be written.
 pub fn write_wavs(outcome: &Outcome, folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let scenario = Path::new(&outcome.scenario).file_stem().unwrap_or_default().to_string_lossy();
-    for direction in &outcome.directions {
-        let Direction { from, to, .. } = direction;
-        let Some(sound) = &direction.sound else { continue };
-        let path = folder.join(format!("{scenario}-{}-{from}-{to}.wav", outcome.seed));
+    let heard = outcome.directions.iter().map(|direction| {
+        let Direction { from, to, sound, .. } = direction;
+        (format!("{from}-{to}"), sound)
+    });
+    let said = outcome.members.iter().map(|member| (format!("{}-said", member.name), &member.said));
+    for (name, sound) in heard.chain(said) {
+        let Some(sound) = sound else { continue };
+        let path = folder.join(format!("{scenario}-{}-{name}.wav", outcome.seed));
         let file = std::io::BufWriter::new(std::fs::File::create(path)?);
         write(file, HEARD_HZ, sound.iter().copied()).map_err(std::io::Error::other)?;
     }

@@ -25,6 +25,7 @@ pub(crate) fn run(loaded: &Loaded, seed: u64, options: &Options) -> Outcome {
         group: None,
         ended: None,
         rtlog: None,
+        said: options.sound.then(|| speech(scenario.duration_s)),
     };
     let happening = |t, who: &str, what: &str| Happening { t, who: who.into(), what: what.into() };
     Outcome {

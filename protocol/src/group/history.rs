@@ -25,7 +25,6 @@ pub struct History {
     places: BTreeMap<OperationId, Place>,
     /// Those that nothing comes after.
     heads: Places,
-    of_author: BTreeMap<PeerId, usize>,
     /// The first operation with which an author went on from another one.
     first_after: BTreeMap<(PeerId, Option<OperationId>), Place>,
 }
@@ -38,9 +37,9 @@ pub(super) struct Known {
     pub(super) past: Places,
     /// The longest way to the creation.
     pub(super) depth: u32,
-    /// The author's own operation before this one, when it is no addition.
-    pub(super) previous: Option<Place>,
-    /// The author said something else at this place or before: two chains where an honest member has one.
+    /// How many its author said without being added again, with this one.
+    nth: usize,
+    /// The author said something else at this place: two chains where an honest member has one.
     pub(super) is_forked: bool,
 }
 
@@ -80,6 +79,20 @@ impl Places {
         }
     }
 
+    /// Leaves those before a place.
+    pub(super) fn truncate(&mut self, from: Place) {
+        self.0.truncate(from / 64 + 1);
+        if let Some(last) = self.0.get_mut(from / 64) {
+            *last &= (1 << (from % 64)) - 1;
+        }
+    }
+
+    /// Whether the other has all of these.
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        let theirs = other.0.iter().copied().chain(std::iter::repeat(0));
+        self.0.iter().zip(theirs).all(|(ours, theirs)| ours & !theirs == 0)
+    }
+
     pub(super) fn extend(&mut self, other: &Self) {
         if other.0.len() > self.0.len() {
             self.0.resize(other.0.len(), 0);
@@ -94,6 +107,14 @@ impl Places {
     }
 }
 
+impl FromIterator<Place> for Places {
+    fn from_iter<I: IntoIterator<Item = Place>>(places: I) -> Self {
+        let mut set = Self::default();
+        places.into_iter().for_each(|place| set.insert(place));
+        set
+    }
+}
+
 impl History {
     /// Begins with a group's creation, if that is what it is.
     pub fn begin(creation: Operation) -> Result<Self, NotTaken> {
@@ -104,7 +125,6 @@ impl History {
             operations: Vec::new(),
             places: BTreeMap::new(),
             heads: Places::default(),
-            of_author: BTreeMap::new(),
             first_after: BTreeMap::new(),
         };
         history.place(creation, None);
@@ -113,16 +133,21 @@ impl History {
 
     /// Takes an operation; returns whether it is new.
     pub fn take(&mut self, operation: Operation) -> Result<bool, NotTaken> {
+        self.take_from(operation, true)
+    }
+
+    /// The same; only of those who keep the door there is room to the very end.
+    pub(super) fn take_from(&mut self, operation: Operation, keeps_the_door: bool) -> Result<bool, NotTaken> {
         if self.places.contains_key(&operation.id) {
             return Ok(false);
         }
-        let previous = self.check_place(&operation)?;
+        let previous = self.check_place(&operation, keeps_the_door)?;
         self.place(operation, previous);
         Ok(true)
     }
 
     /// Whether it may stand where it says; the author's own operation before it.
-    fn check_place(&self, operation: &Operation) -> Result<Option<Place>, NotTaken> {
+    fn check_place(&self, operation: &Operation, keeps_the_door: bool) -> Result<Option<Place>, NotTaken> {
         let Some(previous) = operation.previous else { return Err(NotTaken::Foreign) };
         if !operation.predecessors().all(|id| self.places.contains_key(&id)) {
             return Err(NotTaken::Missing);
@@ -137,12 +162,23 @@ impl History {
             operation.action,
             Action::Remove { .. } | Action::SetAdmission(_) | Action::Revoke(_) | Action::Leave
         );
-        let room = if is_needed_most { OPERATIONS_MAX } else { OPERATIONS_MAX - OPERATIONS_RESERVED };
-        let of_author = self.of_author.get(&operation.author).copied().unwrap_or(0);
-        if self.operations.len() >= room || of_author >= OPERATIONS_OF_AUTHOR_MAX {
+        let room = if is_needed_most && keeps_the_door {
+            OPERATIONS_MAX
+        } else {
+            OPERATIONS_MAX - OPERATIONS_RESERVED
+        };
+        let previous = is_own.then_some(place);
+        // Counted along the chain, not by author: what one replica refuses is then refused by all, and whoever says one
+        // thing here and another there cannot hide behind its own bound.
+        if self.operations.len() >= room || self.nth_after(previous) > OPERATIONS_OF_AUTHOR_MAX {
             return Err(NotTaken::Full);
         }
-        Ok(is_own.then_some(place))
+        Ok(previous)
+    }
+
+    /// The how manieth of its author's an operation is that goes on from this one.
+    fn nth_after(&self, previous: Option<Place>) -> usize {
+        previous.map_or(1, |previous| self.operations[previous].nth + 1)
     }
 
     fn place(&mut self, operation: Operation, previous: Option<Place>) {
@@ -157,28 +193,19 @@ impl History {
         let place = self.operations.len();
         self.heads.insert(place);
         self.places.insert(operation.id, place);
-        *self.of_author.entry(operation.author).or_default() += 1;
         let (author, after) = (operation.author, operation.previous);
-        self.operations.push(Known { operation, past, depth, previous, is_forked: false });
+        let nth = self.nth_after(previous);
+        self.operations.push(Known { operation, past, depth, nth, is_forked: false });
         self.mark_fork(place, author, after);
     }
 
-    /// Two operations of one author that go on from the same one are a fork, and so is all that goes on from them.
+    /// Two operations of one author that go on from the same one are a fork. What goes on from them is void as well: it
+    /// does not come before them.
     fn mark_fork(&mut self, place: Place, author: PeerId, after: Option<OperationId>) {
         let first = *self.first_after.entry((author, after)).or_insert(place);
-        let is_forked = |known: &[Known], place: Place| {
-            known[place].previous.is_some_and(|previous| known[previous].is_forked)
-        };
-        if first == place {
-            self.operations[place].is_forked = is_forked(&self.operations, place);
-            return;
-        }
-        self.operations[place].is_forked = true;
-        if !self.operations[first].is_forked {
+        if first != place {
             self.operations[first].is_forked = true;
-            for later in first + 1..self.operations.len() {
-                self.operations[later].is_forked |= is_forked(&self.operations, later);
-            }
+            self.operations[place].is_forked = true;
         }
     }
 
@@ -226,15 +253,36 @@ impl History {
         unknown.map(|(_, known)| &known.operation).collect()
     }
 
-    /// Whether this operation is known.
-    pub fn contains(&self, id: OperationId) -> bool {
-        self.places.contains_key(&id)
-    }
-
     /// The newest operation that made this peer a member.
     pub fn newest_addition(&self, peer: PeerId) -> Option<OperationId> {
         let adds = self.operations.iter().filter(|known| known.adds(peer));
         adds.max_by_key(|known| (known.depth, known.operation.id)).map(|known| known.operation.id)
+    }
+
+    /// The addition of this peer to go on from after a restart: the newest that it has not spoken from yet, as far as is
+    /// known here. From any other one it would say a second thing in the same place.
+    pub(super) fn fresh_addition(&self, peer: PeerId) -> Option<OperationId> {
+        let adds = self.operations.iter().filter(|known| known.adds(peer));
+        let adds = adds.filter(|known| !self.first_after.contains_key(&(peer, Some(known.operation.id))));
+        adds.max_by_key(|known| known.rank()).map(|known| known.operation.id)
+    }
+
+    /// What an operation should name as having come before it, the most important first: what counts and has nothing
+    /// after it that counts, then other heads. No flood of void operations displaces what somebody has its office from.
+    pub(super) fn newest(&self, in_force: &Places) -> Vec<OperationId> {
+        let (mut covered, mut newest) = (Places::default(), Vec::new());
+        let mut cover = |places: Vec<Place>| {
+            for place in places.into_iter().rev() {
+                if !covered.contains(place) {
+                    covered.extend(&self.operations[place].past);
+                    covered.insert(place);
+                    newest.push(self.operations[place].operation.id);
+                }
+            }
+        };
+        cover(in_force.iter().collect());
+        cover(self.heads.iter().collect());
+        newest
     }
 
     pub(super) fn known(&self) -> &[Known] {
@@ -243,6 +291,11 @@ impl History {
 }
 
 impl Known {
+    /// The seniority that this gives, if it is an addition.
+    pub(super) fn rank(&self) -> (u32, OperationId) {
+        (self.depth, self.operation.id)
+    }
+
     /// Whether it makes this peer a member, if it is in force.
     pub(super) fn adds(&self, peer: PeerId) -> bool {
         match self.operation.action {

@@ -21,6 +21,8 @@ mod rules;
 mod tickets;
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod swarm;
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@
 //! An action of a later version keeps its place in the history and has no effect.
 
 use crate::id::{GroupId, PeerId};
-use crate::identity::{Identity, verify};
+use crate::identity::{Identity, Signed, verify};
 use crate::invite::TicketId;
 use crate::limits::{OPERATION_BYTES_MAX, PARENTS_MAX};
 use minicbor::bytes::ByteArray;
@@ -195,7 +195,27 @@ impl Operation {
 
     /// Reads what [`body`](Self::body) and [`signature`](Self::signature) gave, and checks that its author said it.
     pub fn read(body: &[u8], signature: [u8; 64]) -> Result<Self, OperationError> {
-        use OperationError::{Forged, Malformed};
+        let read = Self::read_all([(body, signature)])?;
+        Ok(read.into_iter().next().expect("one was read"))
+    }
+
+    /// The same for many, which is much faster than one by one. Fails if any of them is no good.
+    pub fn read_all<'a>(
+        wire: impl IntoIterator<Item = (&'a [u8], [u8; 64])>,
+    ) -> Result<Vec<Self>, OperationError> {
+        let read = wire.into_iter().map(|(body, signature)| Self::decode(body, signature));
+        let read = read.collect::<Result<Vec<_>, _>>()?;
+        let signed: Vec<Signed<'_>> = read
+            .iter()
+            .map(|said| Signed { by: said.author, message: &said.id.0, signature: said.signature })
+            .collect();
+        verify(SIGNING_CONTEXT, &signed).map_err(|_| OperationError::Forged)?;
+        Ok(read)
+    }
+
+    /// What it says, whoever said it.
+    fn decode(body: &[u8], signature: [u8; 64]) -> Result<Self, OperationError> {
+        use OperationError::Malformed;
         if body.len() > OPERATION_BYTES_MAX {
             return Err(Malformed);
         }
@@ -208,11 +228,9 @@ impl Operation {
         if read.previous.is_none() != matches!(action, Action::Create { .. }) {
             return Err(Malformed);
         }
-        let (id, author) = (OperationId(blake3::derive_key(ID_DERIVATION, body)), PeerId(*read.author));
-        verify(&author, SIGNING_CONTEXT, &id.0, &signature).map_err(|_| Forged)?;
         Ok(Self {
-            id,
-            author,
+            id: OperationId(blake3::derive_key(ID_DERIVATION, body)),
+            author: PeerId(*read.author),
             previous: read.previous.map(|id| OperationId(*id)),
             parents: read.parents.iter().map(|id| OperationId(**id)).collect(),
             action,

@@ -1,6 +1,6 @@
 //! Who is in the group, as one member knows it: the history, what it amounts to, and what we say ourselves.
 
-use super::history::{History, NotTaken};
+use super::history::{History, NotTaken, Places};
 use super::membership::Membership;
 use super::operation::{Action, Admission, Operation, OperationId};
 use super::rules::judge;
@@ -12,6 +12,8 @@ use crate::identity::Identity;
 pub struct Roster {
     history: History,
     membership: Membership,
+    /// What of it counts.
+    in_force: Places,
     me: PeerId,
     /// What our next operation goes on from.
     last: OperationId,
@@ -54,7 +56,8 @@ impl Roster {
         let creation = Operation::sign(identity, None, Vec::new(), Action::Create { nonce, admission });
         let last = creation.id;
         let history = History::begin(creation).expect("a creation begins a history");
-        Self { membership: judge(&history).0, history, me: identity.peer_id(), last }
+        let (membership, in_force) = judge(&history);
+        Self { history, membership, in_force, me: identity.peer_id(), last }
     }
 
     /// The group into which a member let us, from all its operations, predecessors first.
@@ -67,12 +70,12 @@ impl Roster {
             // What does not fit is missing to what comes after it as well.
             let _ = history.take(operation);
         }
-        let last = history.newest_addition(me).ok_or(NoRoster::NotAMember)?;
-        let (membership, _) = judge(&history);
+        let last = history.fresh_addition(me).ok_or(NoRoster::NotAMember)?;
+        let (membership, in_force) = judge(&history);
         if !membership.contains(me) {
             return Err(NoRoster::NotAMember);
         }
-        Ok(Self { history, membership, me, last })
+        Ok(Self { history, membership, in_force, me, last })
     }
 
     /// Who is in.
@@ -89,7 +92,8 @@ impl Roster {
     pub fn take(&mut self, operations: Vec<Operation>) -> Taken {
         let mut taken = Taken::default();
         for operation in operations {
-            match self.history.take(operation.clone()) {
+            let keeps_the_door = self.membership.keeps_the_door(operation.author);
+            match self.history.take_from(operation.clone(), keeps_the_door) {
                 Ok(true) => taken.new.push(operation),
                 Ok(false) => {}
                 Err(reason) => {
@@ -99,7 +103,7 @@ impl Roster {
             }
         }
         if !taken.new.is_empty() {
-            self.membership = judge(&self.history).0;
+            (self.membership, self.in_force) = judge(&self.history);
         }
         taken
     }
@@ -107,17 +111,18 @@ impl Roster {
     /// Says something to the group; the operation is for all others.
     pub fn say(&mut self, identity: &Identity, action: Action) -> Result<Operation, NotAllowed> {
         debug_assert_eq!(identity.peer_id(), self.me, "only we speak for ourselves");
-        let parents = self.history.heads().into_iter().filter(|head| *head != self.last).collect();
+        let newest = self.history.newest(&self.in_force);
+        let parents = newest.into_iter().filter(|id| *id != self.last).collect();
         let operation = Operation::sign(identity, Some(self.last), parents, action);
         let mut history = self.history.clone();
-        history.take(operation.clone())?;
+        history.take_from(operation.clone(), self.membership.keeps_the_door(self.me))?;
         let (membership, in_force) = judge(&history);
         let is_in_vain = matches!(action, Action::Add { peer, .. } if !membership.contains(peer));
         if !in_force.contains(history.len() - 1) || is_in_vain {
             return Err(NotAllowed::Rules);
         }
         self.last = operation.id;
-        (self.history, self.membership) = (history, membership);
+        (self.history, self.membership, self.in_force) = (history, membership, in_force);
         Ok(operation)
     }
 }

@@ -11,10 +11,12 @@
 //! - The strictest of several ways in wins: a lock over its undoing.
 //! - The lowest of several roles wins.
 //! - An author who says two things in one place has told different members different things. Neither counts, nor anything
-//!   after it, and the author is out for good; what it said before stands. An honest member cannot get there: it goes on from its own last operation,
-//!   and after a restart from its new addition.
+//!   that does not come before them, and the author is out for good; what it said before stands. An honest member cannot
+//!   get there: it goes on from its own last operation, and after a restart from its new addition.
 //!
-//! Seniority is the place of the first addition in the graph: the shorter way to the creation first, then by hash.
+//! Seniority is the place of the first addition in the graph that counts: the shorter way to the creation first, then by
+//! hash. An author is judged by the seniority it knew of: nothing that somebody says later, with an older date, makes
+//! another one the most senior of then.
 //!
 //! Founder and moderators moderate. When all of them left or were removed, the most senior member does. While all of them
 //! are only absent, the most senior member present may change the way in, and let people in, but remove nobody: otherwise
@@ -37,9 +39,14 @@ struct Index {
     absences: BTreeMap<PeerId, Vec<Place>>,
     said: BTreeMap<PeerId, Vec<Place>>,
     admissions: Vec<Place>,
-    seniority: BTreeMap<PeerId, (u32, OperationId)>,
-    forkers: BTreeSet<PeerId>,
+    /// Everybody who was ever to come in, by the highest seniority that can be theirs, which void additions give as well.
+    by_rank: Vec<(Rank, PeerId)>,
+    /// What authors said in one place, place by place.
+    lies: BTreeMap<PeerId, BTreeMap<Option<OperationId>, Vec<Place>>>,
 }
+
+/// Of an addition; the smaller, the more senior.
+type Rank = (u32, OperationId);
 
 /// What is decided so far.
 struct Judge<'a> {
@@ -76,25 +83,31 @@ pub(super) fn judge(history: &History) -> (Membership, Places) {
         in_force: Places::default(),
         removals: Places::default(),
     };
+    let (mut candidates, mut from) = (BTreeSet::new(), 0);
     loop {
-        let candidates = judge.pass();
+        judge.pass(from, &mut candidates);
         let author = |place: &Place| judge.known[*place].operation.author;
-        let senior = |place: &Place| (judge.index.seniority.get(&author(place)).copied(), author(place));
+        let senior = |place: &Place| (judge.rank(author(place), View::All), author(place));
         let Some(first) = candidates.iter().map(senior).min() else { break };
         let decided: Vec<Place> = candidates.iter().copied().filter(|place| senior(place) == first).collect();
-        decided.into_iter().for_each(|place| judge.removals.insert(place));
+        from = decided.iter().map(|removal| judge.first_touched(*removal, &candidates)).min().unwrap_or(0);
+        for removal in decided {
+            candidates.remove(&removal);
+            judge.removals.insert(removal);
+        }
     }
     (judge.membership(), judge.in_force)
 }
 
 impl Index {
     fn of(history: &History) -> Self {
-        let mut index = Self::default();
+        let (mut index, mut ranks) = (Self::default(), BTreeMap::new());
         for (place, known) in history.known().iter().enumerate() {
             let operation = &known.operation;
             index.said.entry(operation.author).or_default().push(place);
             if known.is_forked {
-                index.forkers.insert(operation.author);
+                let lies = index.lies.entry(operation.author).or_default();
+                lies.entry(operation.previous).or_default().push(place);
             }
             let added = match operation.action {
                 Action::Create { .. } => Some(operation.author),
@@ -103,9 +116,8 @@ impl Index {
             };
             if let Some(peer) = added {
                 index.additions.entry(peer).or_default().push(place);
-                let rank = (known.depth, operation.id);
-                let first = index.seniority.entry(peer).or_insert(rank);
-                *first = rank.min(*first);
+                let first = ranks.entry(peer).or_insert(known.rank());
+                *first = known.rank().min(*first);
             }
             match operation.action {
                 Action::Remove { peer, .. } => index.removals.entry(peer).or_default().push(place),
@@ -120,6 +132,8 @@ impl Index {
                 | Action::Unknown(_) => {}
             }
         }
+        index.by_rank = ranks.into_iter().map(|(peer, rank)| (rank, peer)).collect();
+        index.by_rank.sort_unstable();
         index
     }
 }
@@ -129,24 +143,33 @@ fn of(places: &BTreeMap<PeerId, Vec<Place>>, peer: PeerId) -> impl Iterator<Item
 }
 
 impl Judge<'_> {
-    /// Says of every operation whether it is in force, given the removals that are decided; returns further removals
-    /// whose authors may remove.
-    fn pass(&mut self) -> Vec<Place> {
-        self.in_force = Places::default();
-        let mut candidates = Vec::new();
-        for (place, known) in self.known.iter().enumerate() {
-            let is_removal = matches!(known.operation.action, Action::Remove { .. });
+    /// Says of every operation from a place on whether it is in force, given the removals that are decided; keeps the
+    /// further removals whose authors may remove.
+    fn pass(&mut self, from: Place, candidates: &mut BTreeSet<Place>) {
+        self.in_force.truncate(from);
+        candidates.split_off(&from);
+        for place in from..self.known.len() {
+            let is_removal = matches!(self.known[place].operation.action, Action::Remove { .. });
             if is_removal && self.removals.contains(place) {
                 self.in_force.insert(place);
             } else if self.is_allowed(place) {
                 if is_removal {
-                    candidates.push(place);
+                    candidates.insert(place);
                 } else {
                     self.in_force.insert(place);
                 }
             }
         }
-        candidates
+    }
+
+    /// The first operation that counts otherwise once this removal is decided. An operation depends on what came before
+    /// it and on removals of its author only, so all before this one stay as they are.
+    fn first_touched(&self, removal: Place, candidates: &BTreeSet<Place>) -> Place {
+        let Action::Remove { peer, .. } = self.known[removal].operation.action else { return removal };
+        let voided = of(&self.index.said, peer).find(|place| {
+            (self.in_force.contains(*place) || candidates.contains(place)) && !self.is_before(*place, removal)
+        });
+        voided.map_or(removal, |place| place.min(removal))
     }
 
     fn is_before(&self, first: Place, second: Place) -> bool {
@@ -155,25 +178,51 @@ impl Judge<'_> {
 
     /// The additions by which this peer is a member. Empty for who is none.
     fn stint(&self, peer: PeerId, view: View<'_>) -> Vec<Place> {
-        if self.index.forkers.contains(&peer) && matches!(view, View::All) {
+        if self.is_seen_lying(peer, view) {
             return Vec::new();
         }
-        let additions = of(&self.index.additions, peer)
-            .filter(|place| self.in_force.contains(*place) && view.sees(*place));
-        let is_over = |addition: Place| {
-            let removed = of(&self.index.removals, peer).any(|removal| {
-                let counts = match view {
-                    View::All => true,
-                    View::From(place, past) => past.contains(removal) || !self.is_before(place, removal),
-                };
-                self.removals.contains(removal) && counts && !self.is_before(removal, addition)
-            });
-            removed
-                || of(&self.index.leaves, peer).any(|leave| {
-                    self.in_force.contains(leave) && view.sees(leave) && self.is_before(addition, leave)
-                })
-        };
-        additions.filter(|addition| !is_over(*addition)).collect()
+        let removed = of(&self.index.removals, peer).filter(|removal| {
+            let counts = match view {
+                View::All => true,
+                View::From(place, past) => {
+                    let is_author = self.known[place].operation.author == peer;
+                    past.contains(*removal) || (is_author && !self.is_before(place, *removal))
+                }
+            };
+            self.removals.contains(*removal) && counts
+        });
+        let removed: Places = removed.collect();
+        let mut left = Places::default();
+        of(&self.index.leaves, peer)
+            .filter(|leave| self.in_force.contains(*leave) && view.sees(*leave))
+            .for_each(|leave| left.extend(&self.known[leave].past));
+        of(&self.index.additions, peer)
+            .filter(|place| self.in_force.contains(*place) && view.sees(*place))
+            .filter(|place| removed.is_within(&self.known[*place].past) && !left.contains(*place))
+            .collect()
+    }
+
+    /// Whether two things are known that this peer said in one place.
+    fn is_seen_lying(&self, peer: PeerId, view: View<'_>) -> bool {
+        let places = self.index.lies.get(&peer);
+        places.is_some_and(|lies| {
+            lies.values().any(|said| said.iter().filter(|place| view.sees(**place)).nth(1).is_some())
+        })
+    }
+
+    /// Whether the author of this had not lied yet.
+    fn is_before_lies(&self, place: Place) -> bool {
+        let lies = self.index.lies.get(&self.known[place].operation.author);
+        lies.is_none_or(|lies| lies.values().flatten().all(|lie| self.is_before(place, *lie)))
+    }
+
+    /// By the first addition that counts. `None`, for nobody, comes before all.
+    fn rank(&self, peer: PeerId, view: View<'_>) -> Option<Rank> {
+        let additions = of(&self.index.additions, peer);
+        additions
+            .filter(|place| self.in_force.contains(*place) && view.sees(*place))
+            .map(|place| self.known[place].rank())
+            .min()
     }
 
     /// The role of this peer, if it is a member.
@@ -243,13 +292,10 @@ impl Judge<'_> {
 
     /// Members with their roles, the most senior first.
     fn members(&self, view: View<'_>) -> Vec<(PeerId, Role)> {
-        let mut members: Vec<(PeerId, Role)> = self
-            .index
-            .additions
-            .keys()
-            .filter_map(|peer| self.role(*peer, view).map(|role| (*peer, role)))
-            .collect();
-        members.sort_by_key(|(peer, _)| self.index.seniority[peer]);
+        let peers = self.index.by_rank.iter().map(|(_, peer)| *peer);
+        let mut members: Vec<(PeerId, Role)> =
+            peers.filter_map(|peer| self.role(peer, view).map(|role| (peer, role))).collect();
+        members.sort_by_cached_key(|(peer, _)| self.rank(*peer, view));
         members
     }
 
@@ -258,24 +304,51 @@ impl Judge<'_> {
         if role >= Role::Moderator {
             return true;
         }
-        let members = self.members(view);
-        let mut moderators = members.iter().filter(|(_, role)| *role >= Role::Moderator).peekable();
+        let mut moderators = self.moderators(view).peekable();
         if moderators.peek().is_none() {
-            return members.first().is_some_and(|(first, _)| *first == author);
+            return self.is_first(author, view, |_| true);
         }
         may_stand_in
-            && moderators.all(|(peer, _)| self.is_absent(*peer, view))
-            && members
-                .iter()
-                .find(|(peer, _)| !self.is_absent(*peer, view))
-                .is_some_and(|(first, _)| *first == author)
+            && moderators.all(|peer| self.is_absent(peer, view))
+            && self.is_first(author, view, |peer| !self.is_absent(peer, view))
+    }
+
+    /// Who moderates by its role.
+    fn moderators<'a>(&'a self, view: View<'a>) -> impl Iterator<Item = PeerId> + 'a {
+        let founder = self.known[0].operation.author;
+        let is_raised = move |peer: &PeerId| {
+            of(&self.index.roles, *peer).any(|place| {
+                self.in_force.contains(place)
+                    && view.sees(place)
+                    && self.role_given(place) == Some(Role::Moderator)
+            })
+        };
+        let raised = self.index.roles.keys().copied().filter(move |peer| *peer != founder && is_raised(peer));
+        [founder]
+            .into_iter()
+            .chain(raised)
+            .filter(move |peer| self.role(*peer, view) >= Some(Role::Moderator))
+    }
+
+    /// Whether this member is the most senior of those who count. Looks at those only who could be more senior: most of
+    /// a long history is by people who could not.
+    fn is_first(&self, author: PeerId, view: View<'_>, counts: impl Fn(PeerId) -> bool) -> bool {
+        let rank = self.rank(author, view);
+        let could_be = self.index.by_rank.iter().take_while(|(highest, _)| Some(*highest) < rank);
+        let is_senior = |peer: PeerId| {
+            peer != author
+                && self.rank(peer, view).is_some_and(|theirs| Some(theirs) < rank)
+                && self.role(peer, view).is_some()
+                && counts(peer)
+        };
+        counts(author) && !could_be.into_iter().any(|(_, peer)| is_senior(*peer))
     }
 
     /// Whether the author may say this, by all that it knew.
     fn is_allowed(&self, place: Place) -> bool {
         let known = &self.known[place];
         let author = known.operation.author;
-        if known.is_forked {
+        if !self.is_before_lies(place) {
             return false;
         }
         let view = View::From(place, &known.past);
@@ -335,7 +408,7 @@ impl Judge<'_> {
             membership.members.insert(peer, MemberState { role, rank, is_absent });
         }
         let is_in = |peer: &PeerId| membership.members.contains_key(peer);
-        for peer in self.index.forkers.iter().filter(|peer| !is_in(peer)) {
+        for peer in self.index.lies.keys().filter(|peer| !is_in(peer)) {
             membership.removed.insert(*peer, Removal::TwoTongues);
         }
         let mut epochs = Vec::new();

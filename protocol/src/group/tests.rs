@@ -13,19 +13,19 @@ use crate::limits::{
 };
 
 /// Everybody in it, by number; 0 founded it.
-struct Group {
-    people: Vec<(Identity, Roster)>,
+pub(super) struct Group {
+    pub(super) people: Vec<(Identity, Roster)>,
 }
 
-fn identity(n: u8) -> Identity {
+pub(super) fn identity(n: u8) -> Identity {
     Identity::from_seed(&[n + 1; 32])
 }
 
-fn peer(n: u8) -> PeerId {
+pub(super) fn peer(n: u8) -> PeerId {
     identity(n).peer_id()
 }
 
-fn remove(n: u8) -> Action {
+pub(super) fn remove(n: u8) -> Action {
     Action::Remove { peer: peer(n), is_ban: false, epoch: [n; 32] }
 }
 
@@ -33,21 +33,21 @@ fn ban(n: u8) -> Action {
     Action::Remove { peer: peer(n), is_ban: true, epoch: [n; 32] }
 }
 
-fn role(n: u8, role: Role) -> Action {
+pub(super) fn role(n: u8, role: Role) -> Action {
     Action::SetRole { peer: peer(n), role }
 }
 
-fn add(n: u8) -> Action {
+pub(super) fn add(n: u8) -> Action {
     Action::Add { peer: peer(n), ticket: None }
 }
 
-fn all_of(roster: &Roster) -> Vec<Operation> {
+pub(super) fn all_of(roster: &Roster) -> Vec<Operation> {
     roster.history().unknown_to(&[]).into_iter().cloned().collect()
 }
 
 impl Group {
     /// Of so many, who joined in the order of their numbers and know of each other.
-    fn of(people: u8) -> Self {
+    pub(super) fn of(people: u8) -> Self {
         let founder = Roster::found(&identity(0), [7; 32], Admission::Open);
         let mut group = Self { people: vec![(identity(0), founder)] };
         (1..people).for_each(|n| group.enter(0, n));
@@ -56,7 +56,7 @@ impl Group {
     }
 
     /// The same, in which these moderate.
-    fn moderated_by(people: u8, moderators: &[u8]) -> Self {
+    pub(super) fn moderated_by(people: u8, moderators: &[u8]) -> Self {
         let mut group = Self::of(people);
         moderators.iter().for_each(|n| group.say(0, role(*n, Role::Moderator)));
         group.meet();
@@ -64,7 +64,7 @@ impl Group {
     }
 
     /// Somebody comes in through somebody, perhaps again.
-    fn enter(&mut self, by: u8, n: u8) {
+    pub(super) fn enter(&mut self, by: u8, n: u8) {
         self.say(by, add(n));
         let roster = &self.people[usize::from(by)].1;
         let joined = Roster::join(peer(n), roster.history().group(), all_of(roster)).expect("it was added");
@@ -81,25 +81,25 @@ impl Group {
     }
 
     #[track_caller]
-    fn say(&mut self, n: u8, action: Action) {
+    pub(super) fn say(&mut self, n: u8, action: Action) {
         self.try_to(n, action).expect("it is allowed");
     }
 
     #[track_caller]
-    fn may_not(&mut self, n: u8, action: Action) {
+    pub(super) fn may_not(&mut self, n: u8, action: Action) {
         let before = all_of(&self.people[usize::from(n)].1).len();
         assert_eq!(self.try_to(n, action).err(), Some(NotAllowed::Rules), "{action:?}");
         assert_eq!(all_of(&self.people[usize::from(n)].1).len(), before, "nothing was said");
     }
 
     /// One tells another all that it knows.
-    fn tell(&mut self, from: u8, to: u8) {
+    pub(super) fn tell(&mut self, from: u8, to: u8) {
         let all = all_of(&self.people[usize::from(from)].1);
         assert_eq!(self.people[usize::from(to)].1.take(all).refused, None);
     }
 
     /// All tell each other everything, in two orders; what they agree on.
-    fn meet(&mut self) -> Membership {
+    pub(super) fn meet(&mut self) -> Membership {
         let count = self.people.len() as u8;
         for from in (0..count).chain((0..count).rev()) {
             (0..count).filter(|to| *to != from).for_each(|to| self.tell(from, to));
@@ -111,13 +111,13 @@ impl Group {
         first
     }
 
-    fn membership(&self, n: u8) -> &Membership {
+    pub(super) fn membership(&self, n: u8) -> &Membership {
         self.people[usize::from(n)].1.membership()
     }
 }
 
 #[track_caller]
-fn assert_in(membership: &Membership, people: &[u8]) {
+pub(super) fn assert_in(membership: &Membership, people: &[u8]) {
     let expected: std::collections::BTreeSet<PeerId> = people.iter().map(|n| peer(*n)).collect();
     assert_eq!(membership.members.keys().copied().collect::<std::collections::BTreeSet<_>>(), expected);
 }
@@ -270,17 +270,21 @@ fn when_the_founder_has_left_moderators_go_on_and_without_any_the_most_senior() 
 
 #[test]
 fn whoever_stands_in_for_absent_moderators_keeps_the_door_and_has_no_other_power() {
-    let mut group = Group::of(4);
+    let mut group = Group::of(5);
+    group.say(0, ban(4));
+    group.meet();
+    group.may_not(3, Action::MarkAbsent(peer(3)));
     group.say(3, Action::MarkAbsent(peer(0)));
     group.meet();
+    group.may_not(1, add(4));
     assert!(group.membership(1).keeps_the_door(peer(1)) && !group.membership(1).moderates(peer(1)));
     assert!(!group.membership(1).keeps_the_door(peer(2)));
     group.say(1, Action::SetAdmission(Admission::Locked));
     group.meet();
-    group.may_not(2, add(4));
+    group.may_not(2, add(5));
     group.may_not(1, remove(3));
     group.may_not(1, role(2, Role::Moderator));
-    group.enter(1, 4);
+    group.enter(1, 5);
     group.say(0, Action::Return);
     group.meet();
     group.may_not(1, Action::SetAdmission(Admission::Open));
@@ -405,7 +409,12 @@ fn what_does_not_belong_is_refused_and_changes_nothing() {
 }
 
 /// Operations by one author, each after the one before.
-fn chain(n: u8, after: OperationId, count: usize, action: impl Fn(usize) -> Action) -> Vec<Operation> {
+pub(super) fn chain(
+    n: u8,
+    after: OperationId,
+    count: usize,
+    action: impl Fn(usize) -> Action,
+) -> Vec<Operation> {
     let (identity, mut last) = (identity(n), after);
     let next = |index| {
         let operation = Operation::sign(&identity, Some(last), Vec::new(), action(index));

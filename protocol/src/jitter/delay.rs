@@ -5,11 +5,13 @@
 //! the least of a sliding window of [`WINDOW_BUCKETS`] times [`BUCKET_US`], is the fastest path; the
 //! window is short enough that 200 ppm move it by less than 3 ms, so skew needs no estimate of its own.
 //!
-//! Delay above the envelope goes into two histograms that forget at different speeds. The slow one is
+//! Delay above the envelope goes into two histograms, of the last seconds and of the last half minute. The slow one is
 //! fed through a ring of recent arrivals, so that a route step, noticed only after [`STEP_US`], leaves
-//! no trace in it. Left out: stalls as a process of their own.
+//! no trace in it. What a stall held back goes into neither, but into `stalls`.
 
 use super::histogram::Histogram;
+use super::stalls::Stalls;
+use super::window::Window;
 
 /// Arrivals that the step detector can look back on; at 10 ms frames this is 1.3 s.
 const RECENT: usize = 128;
@@ -47,6 +49,8 @@ pub(super) enum Plausibility {
 struct Arrival {
     at_us: i64,
     raw_us: i64,
+    /// A stall held it back.
+    stalled: bool,
 }
 
 pub(super) struct DelayHistory {
@@ -59,8 +63,9 @@ pub(super) struct DelayHistory {
     step_expected_until_us: i64,
     stranger_raw_us: i64,
     strangers: u32,
-    /// Memory of about 1.2 s: after jitter has ended it takes four times as long to be forgotten.
-    pub(super) fast: Histogram,
+    /// How deep the buffer would have had to be for each frame of the last seconds, copies and corrections included.
+    pub(super) fast: Window,
+    pub(super) stalls: Stalls,
     /// Memory of about 20 s.
     pub(super) slow: Histogram,
 }
@@ -77,7 +82,8 @@ impl DelayHistory {
             step_expected_until_us: i64::MIN,
             stranger_raw_us: 0,
             strangers: 0,
-            fast: Histogram::new(1.2),
+            fast: Window::new(),
+            stalls: Stalls::new(),
             slow: Histogram::new(20.0),
         }
     }
@@ -88,6 +94,7 @@ impl DelayHistory {
         self.recent.clear();
         self.recent_head = 0;
         self.strangers = 0;
+        self.stalls.restart();
     }
 
     /// The least raw delay of the window, or 0 before the first arrival.
@@ -116,25 +123,40 @@ impl DelayHistory {
         if self.strangers >= RESTART_FRAMES { Plausibility::Restart } else { Plausibility::Implausible }
     }
 
-    /// Takes in a plausible arrival; returns its delay above the envelope.
-    pub(super) fn observe(&mut self, now_us: i64, raw_us: i64) -> i64 {
+    /// Takes in a plausible arrival of sound that ends at `end_us`; returns its delay above the envelope.
+    pub(super) fn observe(&mut self, now_us: i64, end_us: i64) -> i64 {
+        let raw_us = now_us - end_us;
         self.turn_window(now_us);
         let least = self.buckets[self.bucket].get_or_insert(raw_us);
         *least = raw_us.min(*least);
         let envelope = self.envelope_us();
-        let arrival = Arrival { at_us: now_us, raw_us };
+        let stalled = self.stalls.observe(now_us, end_us, raw_us - envelope);
+        let arrival = Arrival { at_us: now_us, raw_us, stalled };
+        self.fast.advance(now_us);
         if self.recent.len() < RECENT {
             self.recent.push(arrival);
         } else {
             let oldest = std::mem::replace(&mut self.recent[self.recent_head], arrival);
             self.recent_head = (self.recent_head + 1) % RECENT;
-            remember(&mut self.slow, oldest, envelope);
+            if let Some(delay_us) = oldest.counted(envelope) {
+                self.slow.add(oldest.at_us, delay_us);
+            }
         }
-        remember(&mut self.fast, arrival, envelope);
+        if let Some(delay_us) = arrival.counted(envelope) {
+            self.fast.add(delay_us);
+        }
         if let Some(new_envelope) = self.step(now_us, envelope) {
             self.re_anchor(now_us, new_envelope);
         }
         raw_us - self.envelope_us()
+    }
+
+    /// A lost frame that ended at `end_us` is there after all, from another packet than its own.
+    pub(super) fn observe_recovered(&mut self, now_us: i64, end_us: i64) {
+        let delay_us = now_us - end_us - self.envelope_us();
+        if !self.recent.is_empty() && delay_us <= BEYOND_HELP_US {
+            self.fast.add(delay_us);
+        }
     }
 
     fn turn_window(&mut self, now_us: i64) {
@@ -179,8 +201,8 @@ impl DelayHistory {
         for offset in 0..self.recent.len() {
             let arrival = self.recent[(self.recent_head + offset) % self.recent.len()];
             // What came before the step is no measure of the new route.
-            if arrival.raw_us >= envelope_us {
-                remember(&mut self.fast, arrival, envelope_us);
+            if let Some(delay_us) = arrival.counted(envelope_us).filter(|delay_us| *delay_us >= 0) {
+                self.fast.add(delay_us);
             }
         }
         self.step_allowed_from_us = now_us + STEP_US;
@@ -188,10 +210,11 @@ impl DelayHistory {
     }
 }
 
-fn remember(memory: &mut Histogram, arrival: Arrival, envelope_us: i64) {
-    let delay_us = arrival.raw_us - envelope_us;
-    if delay_us <= BEYOND_HELP_US {
-        memory.add(arrival.at_us, delay_us);
+impl Arrival {
+    /// Its delay above the envelope, if that says anything about the depth to choose.
+    fn counted(self, envelope_us: i64) -> Option<i64> {
+        let delay_us = self.raw_us - envelope_us;
+        (!self.stalled && delay_us <= BEYOND_HELP_US).then_some(delay_us)
     }
 }
 
@@ -204,7 +227,7 @@ mod tests {
         let mut delay = DelayHistory::new();
         for n in 0..600_i64 {
             let step = if n < 300 { 0 } else { 60_000 };
-            delay.observe(n * 20_000, 5_000 + step + (n % 3) * 500);
+            delay.observe(n * 20_000, n * 20_000 - (5_000 + step + (n % 3) * 500));
         }
         assert_eq!(delay.envelope_us(), 65_000);
         assert!(delay.fast.quantile_us(0.99) <= 3_000);
@@ -215,9 +238,9 @@ mod tests {
     fn a_faster_route_is_believed_at_once() {
         let mut delay = DelayHistory::new();
         for n in 0..100 {
-            delay.observe(n * 20_000, 80_000);
+            delay.observe(n * 20_000, n * 20_000 - 80_000);
         }
-        delay.observe(2_000_000, 20_000);
+        delay.observe(2_000_000, 1_980_000);
         assert_eq!(delay.envelope_us(), 20_000);
     }
 
@@ -227,7 +250,7 @@ mod tests {
         let mut worst = 0;
         for n in 0..60_000_i64 {
             let now = n * 10_000;
-            worst = worst.max(delay.observe(now, now / 5_000));
+            worst = worst.max(delay.observe(now, now - now / 5_000));
         }
         assert!(worst <= 3_000, "{worst} us");
     }

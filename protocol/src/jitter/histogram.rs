@@ -3,7 +3,7 @@
 //! Instead of shrinking every bin at every arrival, later arrivals weigh more; the bins are scaled back
 //! before the weights lose precision.
 
-const BINS: usize = 512;
+pub(super) const BINS: usize = 512;
 const BIN_US: i64 = 1_000;
 const WEIGHT_MAX: f32 = 1.0e6;
 
@@ -19,12 +19,6 @@ impl Histogram {
     /// `tau_s`: seconds after which an arrival counts for 1/e.
     pub(super) fn new(tau_s: f32) -> Self {
         Self { bins: vec![0.0; BINS], total: 0.0, weight: 1.0, tau_s, last_us: 0 }
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.bins.fill(0.0);
-        self.total = 0.0;
-        self.weight = 1.0;
     }
 
     /// Delays beyond the last bin count in it; negative ones in the first.

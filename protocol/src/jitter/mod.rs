@@ -10,10 +10,9 @@
 //! a frame comes or silence is assumed. A gap in media time without one in sequence numbers is silence,
 //! never loss.
 //!
-//! The parts: `packets` (what waits), `delay` and `loss` (what the path does), `target` (how deep to be), `pulls`
-//! (when our device asks), `depth` (moving there), `playout` (the next operation), `serve` (asking until a block is
-//! full). Left out for now: a
-//! target weighed by cost, resampling for clock skew, deep redundancy.
+//! The parts: `packets` (what waits), `delay`, `stalls` and `loss` (what the path does), `target` (how deep to be),
+//! `pulls` (when our device asks), `depth` (moving there), `playout` (the next operation), `serve` (asking until a block
+//! is full). Left out: deep redundancy (DRED).
 
 mod decision;
 mod delay;
@@ -31,22 +30,26 @@ mod report;
 mod scenario;
 mod sequence;
 mod serve;
+mod stalls;
 mod target;
+mod window;
 
 pub use decision::{Decision, Stretch};
 pub use fec::has_fec;
+pub use loss::PathLoss;
 pub use report::{Cause, Concealed, Report};
 pub use serve::{BLOCK_MAX, OPERATIONS_MAX, Player, nominal_samples, serve};
 
 use crate::media::{Frame, FrameOrigin, TICKS_PER_SECOND};
 use delay::{DelayHistory, Plausibility};
 use depth::Depth;
-use loss::LossHistory;
+use loss::LossCounter;
 use packets::{Packets, Stored};
 use playout::Playout;
 use pulls::Pulls;
 use sequence::SeenSequences;
 use std::time::Duration;
+use target::Target;
 
 /// Bounds of the depth.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,7 +97,11 @@ pub struct JitterBuffer {
     packets: Packets,
     seen: SeenSequences,
     delay: DelayHistory,
-    loss: LossHistory,
+    loss: LossCounter,
+    target: Target,
+    /// What `target` found, and when.
+    found_us: i64,
+    found_at_us: i64,
     pulls: Pulls,
     depth: Depth,
     playout: Playout,
@@ -112,7 +119,10 @@ impl JitterBuffer {
             packets: Packets::new(),
             seen: SeenSequences::new(),
             delay: DelayHistory::new(),
-            loss: LossHistory::new(),
+            loss: LossCounter::default(),
+            target: Target::new(),
+            found_us: 0,
+            found_at_us: i64::MIN / 2,
             pulls: Pulls::new(),
             depth: Depth::new(),
             playout: Playout::new(),
@@ -142,30 +152,47 @@ impl JitterBuffer {
             }
         };
         if !self.seen.insert(frame.sequence) {
-            self.report.duplicates += 1;
+            // A copy of what is known is no news.
+            self.report.duplicates += u64::from(frame.origin == FrameOrigin::Primary);
             return Inserted::Duplicate;
         }
-        self.report.received += 1;
-        // A copy's delay says how far back copies are sent, nothing about the path.
-        if frame.origin == FrameOrigin::Primary {
-            self.delay.observe(now_us, raw_us);
-            self.loss.on_received(has_fec(frame.payload.as_slice()));
+        match frame.origin {
+            FrameOrigin::Primary => {
+                self.report.received += 1;
+                self.delay.observe(now_us, end_us(frame));
+                self.loss.on_arrived(frame.sequence);
+                let before = frame.sequence.wrapping_sub(1);
+                if has_fec(frame.payload.as_slice()) && self.seen.lacks(before) {
+                    self.delay.observe_recovered(now_us, ticks_us(frame.time.0));
+                }
+            }
+            // Its delay says how far back copies are sent, nothing about the path.
+            FrameOrigin::Redundant => self.delay.observe_recovered(now_us, end_us(frame)),
         }
+        self.find_target(now_us);
         if self.playout.has_passed(frame) {
-            self.playout.on_late(frame, &mut self.report);
+            if frame.origin == FrameOrigin::Primary {
+                self.playout.on_late(frame, &mut self.report);
+            }
             return Inserted::Late;
         }
         match self.packets.insert(frame) {
             Stored::Queued if restarted => Inserted::StreamRestarted,
-            Stored::Queued => Inserted::Queued,
+            Stored::Queued => {
+                self.note_recovered(frame);
+                Inserted::Queued
+            }
             Stored::DisplacedOldest => {
+                self.note_recovered(frame);
                 self.report.dropped += 1;
                 self.playout.on_displaced(self.packets.first());
                 Inserted::DisplacedOldest
             }
             Stored::Duplicate => {
-                self.report.received -= 1;
-                self.report.duplicates += 1;
+                if frame.origin == FrameOrigin::Primary {
+                    self.report.received -= 1;
+                    self.report.duplicates += 1;
+                }
                 Inserted::Duplicate
             }
             Stored::OlderThanAll => {
@@ -229,14 +256,38 @@ impl JitterBuffer {
         report
     }
 
+    /// What the path lost, before anything was done about it: counted since the buffer was made, of packets so long ago
+    /// that they would have come.
+    pub fn path_loss(&self) -> PathLoss {
+        self.loss.total()
+    }
+
     /// Whether a talkspurt is being played.
     pub fn in_talkspurt(&self) -> bool {
         self.playout.in_talkspurt()
     }
 
+    fn note_recovered(&mut self, frame: &Frame) {
+        if frame.origin == FrameOrigin::Redundant {
+            self.report.lost += 1;
+            self.report.recovered += 1;
+        }
+    }
+
+    /// Weighs the depths anew, once in a while.
+    fn find_target(&mut self, now_us: i64) {
+        if now_us - self.found_at_us >= TARGET_INTERVAL_US {
+            self.found_at_us = now_us;
+            self.found_us = self.target.find_us(&self.delay.fast, &self.delay.stalls);
+        }
+    }
+
     fn target_us(&self) -> i64 {
-        let frame_us = ticks_us(u64::from(self.playout.frame_ticks()));
-        target::target_us(&self.delay, &self.loss, frame_us, &self.config)
+        let slow_us = self.delay.slow.quantile_us(SLOW_SHARE);
+        let wanted_us = self.found_us.max(slow_us.min(self.found_us + SLOW_LIFT_US)) + MARGIN_US;
+        let least = self.config.target_min.as_micros() as i64;
+        let most = (self.config.target_max.as_micros() as i64).max(least);
+        wanted_us.saturating_add(self.config.target_shift_us).clamp(least, most)
     }
 
     fn restart(&mut self) {
@@ -256,6 +307,15 @@ impl JitterBuffer {
         self.now_us
     }
 }
+
+/// How often the target is weighed: a packet or two.
+const TARGET_INTERVAL_US: i64 = 20_000;
+/// The slow memory may hold the target up by this much only: enough to meet jitter's return halfway, too
+/// little to make a call pay for long for what has ended.
+const SLOW_LIFT_US: i64 = 5_000;
+const SLOW_SHARE: f32 = 0.97;
+/// Histograms are exact to 1 ms, the engine's own timing to about as much.
+const MARGIN_US: i64 = 2_000;
 
 /// Media time beyond this, 89,000 years, would overflow microseconds in 64 bits.
 const TIME_MAX: u64 = 1 << 50;

@@ -16,7 +16,7 @@ const STARVED_TICKS: u8 = 4;
 const LATE_TICKS_MAX: u32 = 24;
 /// Sound that is late by no more than this is still played, and the delay worked off by stretching: what
 /// was said is worth more than the delay for a moment. Beyond, it is skipped.
-const CATCH_UP_US: i64 = 150_000;
+const CATCH_UP_US: i64 = 300_000;
 /// What may be left after skipping.
 const SKIPPED_TO_US: i64 = 20_000;
 /// Lost frames remembered in case they come late after all.
@@ -84,11 +84,6 @@ impl Playout {
 
     pub(super) fn in_talkspurt(&self) -> bool {
         self.phase == Phase::Talking
-    }
-
-    /// Duration of the stream's frames, as last seen.
-    pub(super) fn frame_ticks(&self) -> u8 {
-        self.frame_ticks
     }
 
     pub(super) fn has_passed(&self, frame: &Frame) -> bool {
@@ -319,7 +314,6 @@ impl JitterBuffer {
 
     fn give_up(&mut self, concealed_ticks: u64, cause: Cause) {
         self.playout.give_up(concealed_ticks, cause, &mut self.report);
-        self.loss.on_lost();
     }
 
     fn conceal(&mut self, ticks: u8, cause: Cause) -> Decision {

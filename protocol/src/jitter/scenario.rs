@@ -236,8 +236,10 @@ fn copies_fill_holes() {
         JitterBuffer::new(JitterConfig { target_min: Duration::from_millis(14), ..Default::default() });
     rig.run(packets, 10_050_000);
     let report = rig.report();
-    assert_eq!((report.lost, report.late, report.concealed.total()), (0, 0, Duration::ZERO), "{report:?}");
-    assert_eq!(report.duplicates, 900, "{report:?}");
+    assert_eq!((report.lost, report.recovered), (100, 100), "{report:?}");
+    assert_eq!((report.late, report.duplicates), (0, 0), "{report:?}");
+    assert_eq!(report.concealed.total(), Duration::ZERO, "{report:?}");
+    assert_eq!(rig.buffer.path_loss().lost, 99, "the last ones may still come: {report:?}");
 }
 
 #[test]

@@ -14,6 +14,13 @@ impl SeenSequences {
         Self { highest: None, bits: [0; WORDS] }
     }
 
+    /// Whether this number, of the last 512, has not come.
+    pub(super) fn lacks(&self, sequence: u64) -> bool {
+        let (word, mask) = place(sequence);
+        self.highest
+            .is_some_and(|highest| highest.wrapping_sub(sequence) < SPAN && self.bits[word] & mask == 0)
+    }
+
     /// Returns whether the number is new.
     pub(super) fn insert(&mut self, sequence: u64) -> bool {
         let highest = self.highest.unwrap_or(sequence);
