@@ -109,11 +109,7 @@ impl DelayHistory {
     }
 
     pub(super) fn judge(&mut self, raw_us: i64) -> Plausibility {
-        if self.recent.is_empty() {
-            return Plausibility::Plausible;
-        }
-        let above = raw_us - self.envelope_us();
-        if (-FUTURE_US..=PAST_US).contains(&above) {
+        if self.fits(raw_us) {
             self.strangers = 0;
             return Plausibility::Plausible;
         }
@@ -121,6 +117,11 @@ impl DelayHistory {
         self.strangers = if agrees { self.strangers + 1 } else { 1 };
         self.stranger_raw_us = raw_us;
         if self.strangers >= RESTART_FRAMES { Plausibility::Restart } else { Plausibility::Implausible }
+    }
+
+    /// Whether such a difference fits the stream so far, which anything does while there is none.
+    pub(super) fn fits(&self, raw_us: i64) -> bool {
+        self.recent.is_empty() || (-FUTURE_US..=PAST_US).contains(&(raw_us - self.envelope_us()))
     }
 
     /// Takes in a plausible arrival of sound that ends at `end_us`; returns its delay above the envelope.

@@ -140,17 +140,20 @@ impl JitterBuffer {
             return Inserted::Malformed;
         }
         let raw_us = now_us - end_us(frame);
-        let restarted = match self.delay.judge(raw_us) {
-            Plausibility::Plausible => false,
-            Plausibility::Implausible => {
-                self.report.implausible += 1;
-                return Inserted::Implausible;
-            }
-            Plausibility::Restart => {
-                self.restart();
-                true
-            }
+        // Copies come several to a packet, so only the frames themselves speak for a new stream.
+        let judged = match frame.origin {
+            FrameOrigin::Primary => self.delay.judge(raw_us),
+            FrameOrigin::Redundant if self.delay.fits(raw_us) => Plausibility::Plausible,
+            FrameOrigin::Redundant => Plausibility::Implausible,
         };
+        if judged == Plausibility::Implausible {
+            self.report.implausible += 1;
+            return Inserted::Implausible;
+        }
+        let restarted = judged == Plausibility::Restart;
+        if restarted {
+            self.restart();
+        }
         if !self.seen.insert(frame.sequence) {
             // A copy of what is known is no news.
             self.report.duplicates += u64::from(frame.origin == FrameOrigin::Primary);
