@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Members of one group. A newcomer beyond it is refused with "the group is full".
+/// Members of one group that one connects to. A newcomer beyond it is refused with "the group is full". How many the
+/// history names is bounded by its length alone: if only so many of them counted, who came early could push out others.
 pub const MEMBERS_MAX: usize = 64;
 
 /// Operations of one group's history: a few thousand joinings. More are refused; then the group can only go on as it is, or
@@ -13,7 +14,8 @@ pub const OPERATIONS_MAX: usize = 4096;
 /// additions or of what counts for nothing, keeps somebody in.
 pub const OPERATIONS_RESERVED: usize = 1024;
 
-/// Operations of one member since it was added. More are refused.
+/// Operations of one member since it was added. More are refused; of removals, locks, revocations and farewells, beyond
+/// twice as many.
 pub const OPERATIONS_OF_AUTHOR_MAX: usize = 1024;
 
 /// Bytes of one operation: the longest of this version has 700. A longer one is refused.
@@ -61,7 +63,8 @@ pub const HANDSHAKE_PAYLOAD_BYTES_MAX: usize = 512;
 /// Addresses carried for one member. More are cut.
 pub const CANDIDATES_MAX: usize = 16;
 
-/// Tickets a member remembers. Beyond it the one that expires first is forgotten.
+/// Tickets a member remembers. Beyond it void ones are forgotten, and then no more of others are learnt; for one of its
+/// own another one gives way.
 pub const GRANTS_MAX: usize = 64;
 
 /// Characters of a ticket; a longer line is refused as mistyped before it is decoded.

@@ -93,6 +93,9 @@ pub enum HandshakeFailure {
     /// One of the two sides refused.
     #[error(transparent)]
     Refused(#[from] HandshakeError),
+    /// We refused somebody who was a member and is none any more.
+    #[error("it was put out of the group")]
+    PutOut,
     /// The other side took too long.
     #[error("the other side stopped answering")]
     Deadline,
@@ -196,7 +199,7 @@ async fn within<T>(
 async fn refuse(connection: Connection, failure: &HandshakeFailure) {
     let reason: &[u8] = match failure {
         HandshakeFailure::Deadline => b"too slow",
-        HandshakeFailure::Refused(HandshakeError::Refusing(_)) => {
+        HandshakeFailure::Refused(HandshakeError::Refusing(_)) | HandshakeFailure::PutOut => {
             let _ = timeout(REFUSAL_LINGER, connection.closed()).await;
             b"refused"
         }
@@ -251,6 +254,7 @@ async fn initiator(
     let connection = dialled.connection();
     let started = Instant::now();
     let mut deadline = started + HANDSHAKE_DEADLINE;
+    let is_member = matches!(credential, Credential::Member { .. });
     let opening = async { connection.open_bi().await.map_err(|error| ended(&error)) };
     let (mut send, mut receive) = within(deadline, opening).await?;
     let payload = Introduction::encode(&(myself.reach)());
@@ -266,6 +270,8 @@ async fn initiator(
                 machine.provide_password(&stretched);
                 continue;
             }
+            // A member is in; only a newcomer waits while somebody is asked.
+            Some(InitiatorEvent::Waiting) if is_member => return Err(HandshakeFailure::Deadline),
             Some(InitiatorEvent::Waiting) => {
                 waiting.notify_one();
                 dialled.hold();
@@ -291,6 +297,7 @@ async fn responder(
     let (mut send, mut receive) = within(deadline, accepting).await?;
     let payload = Introduction::encode(&(myself.reach)());
     let mut machine = Responder::new(&local(connection, myself)?, doors.group());
+    let mut is_member = false;
     loop {
         while let Some(message) = machine.poll_transmit() {
             // After a knock there is a new one: nobody who reads is late with a few bytes.
@@ -299,6 +306,7 @@ async fn responder(
         }
         match machine.poll_event() {
             Some(ResponderEvent::NeedSecret(mode)) => {
+                is_member = matches!(mode, Mode::Member { .. });
                 match doors.secret(&mode) {
                     Ok(secret) => machine.provide(secret),
                     Err(reason) => machine.refuse(reason),
@@ -313,6 +321,9 @@ async fn responder(
                 continue;
             }
             Some(ResponderEvent::Established(established)) => return Ok((established, send, receive)),
+            Some(ResponderEvent::Failed(HandshakeError::Refusing(RefuseReason::Removed))) if is_member => {
+                return Err(HandshakeFailure::PutOut);
+            }
             Some(ResponderEvent::Failed(error)) => return Err(error.into()),
             None => {}
         }

@@ -9,9 +9,11 @@ use protocol::door::KnockKey;
 use protocol::id::PeerId;
 use protocol::noise::{Credential, Mode, RefuseReason};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Pauses between tries to reach a member, in ms; the last one is repeated.
@@ -25,10 +27,44 @@ const ESTRANGED_KEPT: Duration = Duration::from_secs(60 * 60);
 /// and 2.1 s, and QUIC would wait ever longer for the next.
 const DEADLINE: Duration = Duration::from_secs(4);
 
+/// A search under way.
+pub(super) struct Dial {
+    task: AbortHandle,
+    stage: Arc<Stage>,
+}
+
+/// What a search and its owner tell each other.
+#[derive(Default)]
+struct Stage {
+    /// Somebody answers: the other side may take us for connected at any moment.
+    is_shaking_hands: AtomicBool,
+    /// No further tries.
+    is_last_try: AtomicBool,
+}
+
+impl Dial {
+    pub(super) fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    pub(super) fn stop(&self) {
+        self.task.abort();
+    }
+
+    /// Ends after the handshake that is under way, at once if there is none.
+    pub(super) fn wind_up(&self) {
+        self.stage.is_last_try.store(true, Relaxed);
+        if !self.stage.is_shaking_hands.load(Relaxed) {
+            self.stop();
+        }
+    }
+}
+
 /// One member that is looked for.
 #[derive(Clone)]
 struct Search {
     peer: PeerId,
+    stage: Arc<Stage>,
     surroundings: Surroundings,
     doors: Doors,
 }
@@ -40,10 +76,15 @@ struct Patience {
     keep_trying: Duration,
 }
 
+/// By what the member knows we are not in the group any more.
+struct TurnedAway;
+
 /// Why one way did not lead to the member.
 enum Missed {
     /// It does not know us by this epoch: one of us was away for a removal.
     OtherEpoch,
+    /// By what it knows we are not in the group any more.
+    TurnedAway,
     /// Anything else, in words.
     Otherwise(String),
 }
@@ -52,7 +93,7 @@ impl Session {
     /// Tries to reach a member until it is reached or its seat is given up; begins after `wait`.
     pub(super) fn dial(&mut self, peer: PeerId, wait: Duration) {
         let Some(member) = self.members.get_mut(&peer) else { return };
-        if member.dial.as_ref().is_some_and(|dial| !dial.is_finished()) {
+        if member.dial.as_ref().is_some_and(|dial| !dial.is_over()) {
             return;
         }
         let patience = if member.is_estranged {
@@ -61,13 +102,19 @@ impl Session {
             let keep_trying = self.surroundings.seat;
             Patience { pauses_ms: PAUSES_MS.iter(), pause: Duration::ZERO, keep_trying }
         };
-        let search = Search { peer, surroundings: self.surroundings.clone(), doors: self.doors.clone() };
+        let stage = Arc::new(Stage::default());
+        let search = Search {
+            peer,
+            stage: stage.clone(),
+            surroundings: self.surroundings.clone(),
+            doors: self.doors.clone(),
+        };
         let reports = self.reports.clone();
         let task = async move {
             sleep(wait).await;
             search.run(patience, reports).await;
         };
-        member.dial = Some(tokio::spawn(task).abort_handle());
+        member.dial = Some(Dial { task: tokio::spawn(task).abort_handle(), stage });
     }
 }
 
@@ -80,8 +127,18 @@ impl Search {
                 patience.pause = Duration::from_millis(*ms);
             }
             sleep(patience.pause).await;
-            if let Some((authenticated, mode)) = self.try_all(&mut refused).await {
-                let _ = reports.send(Report::Authenticated(Box::new(authenticated), mode)).await;
+            match self.try_all(&mut refused).await {
+                Some(Ok((authenticated, mode))) => {
+                    let _ = reports.send(Report::Authenticated(Box::new(authenticated), mode)).await;
+                    return;
+                }
+                Some(Err(TurnedAway)) => {
+                    let _ = reports.send(Report::TurnedAway(self.peer)).await;
+                    (patience.pauses_ms, patience.pause) = ([].iter(), ESTRANGED_PAUSE);
+                }
+                None => {}
+            }
+            if self.stage.is_last_try.load(Relaxed) {
                 return;
             }
         }
@@ -89,7 +146,7 @@ impl Search {
     }
 
     /// Tries all ways once. `refused` counts how often our epoch was not known.
-    async fn try_all(&self, refused: &mut usize) -> Option<(Authenticated, Mode)> {
+    async fn try_all(&self, refused: &mut usize) -> Option<Result<(Authenticated, Mode), TurnedAway>> {
         // Whoever was away for a removal knows only older secrets.
         let epochs = self.doors.epochs_to_try();
         let group = super::group_of(&self.doors);
@@ -114,9 +171,10 @@ impl Search {
             match tried {
                 Ok(Ok((found, _turn))) => {
                     drop(tries);
-                    return Some(found);
+                    return Some(Ok(found));
                 }
                 Ok(Err(Missed::OtherEpoch)) => is_refused = true,
+                Ok(Err(Missed::TurnedAway)) => return Some(Err(TurnedAway)),
                 Ok(Err(Missed::Otherwise(error))) => tracing::debug!(peer = %self.peer, error, "dial"),
                 Err(_) => {}
             }
@@ -141,11 +199,16 @@ impl Search {
         let dialled = dialled.map_err(|_| Missed::Otherwise("no answer".into()))?;
         let dialled = dialled.map_err(|error| Missed::Otherwise(error.to_string()))?;
         let turn = turn.lock_owned().await;
+        self.stage.is_shaking_hands.store(true, Relaxed);
         let shaken = handshake::initiate(dialled, myself, credential, Password::None, waiting, started).await;
+        self.stage.is_shaking_hands.store(shaken.is_ok(), Relaxed);
         match shaken {
             Ok(found) => Ok((found, turn)),
             Err(HandshakeFailure::Refused(error)) if error.reason() == RefuseReason::NotAMember => {
                 Err(Missed::OtherEpoch)
+            }
+            Err(HandshakeFailure::Refused(error)) if error.reason() == RefuseReason::Removed => {
+                Err(Missed::TurnedAway)
             }
             Err(error) => Err(Missed::Otherwise(error.to_string())),
         }

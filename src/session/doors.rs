@@ -28,6 +28,11 @@ use tokio::time::Instant;
 const GUESSES_MAX: usize = 5;
 const GUESS_WINDOW: Duration = Duration::from_secs(600);
 
+/// How often a member may come in anew within [`COMEBACK_WINDOW`], each time with a line in the history, of which nobody
+/// may say more than so many.
+const COMEBACKS_MAX: usize = 8;
+const COMEBACK_WINDOW: Duration = Duration::from_secs(600);
+
 /// People who wait at the door at once. More are refused.
 const KNOCKS_MAX: usize = 8;
 
@@ -43,6 +48,8 @@ struct Inner {
     directory: Directory,
     password: Option<StretchedPassword>,
     guesses: VecDeque<Instant>,
+    /// Who came in anew, and when.
+    comebacks: VecDeque<(Instant, PeerId)>,
     knocks: Vec<Knock>,
     /// What was said at the door, for the session to pass on.
     said: Vec<Operation>,
@@ -104,6 +111,7 @@ impl Doors {
             directory: Directory::default(),
             password: None,
             guesses: VecDeque::new(),
+            comebacks: VecDeque::new(),
             knocks: Vec::new(),
             said: Vec::new(),
             changed: watch::Sender::new(()),
@@ -131,10 +139,12 @@ impl Doors {
 
     /// Takes over tickets that another member tells of.
     pub fn learn_grants(&self, grants: Vec<Grant>) {
-        let latest = now_unix() + TICKET_LIFETIME.as_secs();
+        let now = now_unix();
+        let latest = now + TICKET_LIFETIME.as_secs();
         let mut inner = self.lock();
+        let present = inner.present();
         for grant in grants {
-            inner.tickets.learn(grant, latest);
+            inner.tickets.learn(grant, latest, present, now);
         }
     }
 
@@ -144,8 +154,8 @@ impl Doors {
         inner.tickets.shared(inner.present())
     }
 
-    /// The tickets that are good now.
-    pub fn valid_tickets(&self) -> Vec<TicketId> {
+    /// The tickets that are good now, and who minted them.
+    pub fn valid_tickets(&self) -> Vec<(TicketId, PeerId)> {
         let inner = self.lock();
         inner.tickets.valid(inner.roster.membership(), inner.present(), now_unix())
     }
@@ -285,7 +295,7 @@ impl Doors {
             issuer: issuer.0.into(),
             epoch: inner.present(),
         };
-        inner.tickets.mint(grant.clone(), terms.uses);
+        inner.tickets.mint(grant.clone(), terms.uses, now_unix());
         (ticket, is_shared.then_some(grant))
     }
 }
@@ -310,8 +320,14 @@ impl Inner {
         self.guesses.len() < GUESSES_MAX
     }
 
+    fn may_come_back(&self, peer: PeerId) -> bool {
+        let now = Instant::now();
+        let recent = self.comebacks.iter().filter(|(at, who)| *who == peer && now - *at < COMEBACK_WINDOW);
+        recent.count() < COMEBACKS_MAX
+    }
+
     /// Whether whoever has this ticket or the password may come in, and if so who decides.
-    fn judge(&mut self, newcomer: &Newcomer) -> Result<Admission, RefuseReason> {
+    fn judge(&self, newcomer: &Newcomer) -> Result<Admission, RefuseReason> {
         let membership = self.roster.membership();
         let was_in = membership.contains(newcomer.peer);
         if let Some(Removal::Banned | Removal::TwoTongues) = membership.removed.get(&newcomer.peer) {
@@ -323,7 +339,11 @@ impl Inner {
             return Err(RefuseReason::UsedUpTicket);
         }
         if was_in {
-            return Ok(Admission::Open);
+            return if self.may_come_back(newcomer.peer) {
+                Ok(Admission::Open)
+            } else {
+                Err(RefuseReason::TooManyAttempts)
+            };
         }
         if self.directory.is_full() {
             return Err(RefuseReason::GroupFull);
@@ -343,6 +363,11 @@ impl Inner {
             Mode::Ticket { ticket, .. } => Some(ticket),
             Mode::Password | Mode::Member { .. } => None,
         };
+        if self.roster.membership().contains(newcomer.peer) {
+            let now = Instant::now();
+            self.comebacks.retain(|(at, _)| now - *at < COMEBACK_WINDOW);
+            self.comebacks.push_back((now, newcomer.peer));
+        }
         let said = self.say(Action::Add { peer: newcomer.peer, ticket });
         self.said.push(said.map_err(|error| match error {
             NotAllowed::Rules => RefuseReason::Locked,

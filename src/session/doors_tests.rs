@@ -1,9 +1,10 @@
-use super::{Doors, GUESSES_MAX, Terms};
+use super::{COMEBACKS_MAX, Doors, GUESSES_MAX, Terms};
 use crate::net::handshake::{Doorkeeper, Verdict};
 use protocol::group::{Action, Admission};
 use protocol::id::PeerId;
 use protocol::identity::Identity;
 use protocol::invite::{Ticket, TicketId};
+use protocol::limits::MEMBERS_MAX;
 use protocol::name::DisplayName;
 use protocol::noise::{Mode, Newcomer, RefuseReason, stretch_password};
 use protocol::reach::Reach;
@@ -74,6 +75,32 @@ fn a_single_use_ticket_lets_one_in_who_may_come_again() {
     assert_eq!(refusal(doors.judge(&newcomer(3, by(&ticket)))), Some(RefuseReason::UsedUpTicket));
     assert!(matches!(doors.judge(&newcomer(2, by(&ticket))), Verdict::Enter));
     assert_eq!(doors.membership(|membership| membership.members.len()), 2);
+}
+
+#[test]
+fn who_comes_again_and_again_does_not_fill_the_history() {
+    let doors = doors();
+    let ticket = mint(&doors, 0);
+    let judge = |n: u8| doors.judge(&newcomer(n, by(&ticket)));
+    let entered = (0..100).filter(|_| matches!(judge(2), Verdict::Enter)).count();
+    assert_eq!(entered, 1 + COMEBACKS_MAX);
+    assert_eq!(refusal(judge(2)), Some(RefuseReason::TooManyAttempts));
+    assert!(matches!(judge(3), Verdict::Enter));
+    assert_eq!(doors.said().len(), 2 + COMEBACKS_MAX);
+}
+
+#[test]
+fn puppets_in_the_history_take_no_seat_and_members_that_are_met_do() {
+    let doors = doors();
+    for n in 0..2 * MEMBERS_MAX as u8 {
+        doors.say(Action::Add { peer: PeerId([n; 32]), ticket: None }).expect("the founder may");
+    }
+    let ticket = mint(&doors, 0);
+    assert!(matches!(doors.judge(&newcomer(2, by(&ticket))), Verdict::Enter));
+    for n in 1..MEMBERS_MAX as u8 {
+        doors.directory(|directory| directory.add(PeerId([n; 32]), "x", Reach::default()));
+    }
+    assert_eq!(refusal(doors.judge(&newcomer(3, by(&ticket)))), Some(RefuseReason::GroupFull));
 }
 
 #[test]

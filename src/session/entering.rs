@@ -27,6 +27,9 @@ use zeroize::Zeroizing;
 /// How long all addresses together may stay silent. A lost first packet is repeated after 0.3, 0.9 and 2.1 s.
 const REACH_DEADLINE: Duration = Duration::from_secs(8);
 
+/// How long a member may take to tell what was said in the group, as long as it goes on: a megabyte over a slow line.
+const INTRODUCTION_PATIENCE: Duration = Duration::from_secs(30);
+
 /// How long after the first try another one may begin when connections break halfway.
 const PATIENCE: Duration = Duration::from_secs(9);
 
@@ -200,11 +203,12 @@ async fn shake_hands(
     let shaken = handshake::initiate(dialled, myself, credential, password, waiting, started).await;
     let (mut authenticated, mode) = shaken.map_err(|failure| match failure {
         HandshakeFailure::Refused(error) => EnterError::Refused(error),
-        HandshakeFailure::Deadline | HandshakeFailure::Broken(_) | HandshakeFailure::Lingering => {
-            EnterError::Interrupted(failure.to_string())
-        }
+        HandshakeFailure::Deadline
+        | HandshakeFailure::Broken(_)
+        | HandshakeFailure::Lingering
+        | HandshakeFailure::PutOut => EnterError::Interrupted(failure.to_string()),
     })?;
-    let (operations, welcome) = match timeout(HANDSHAKE_DEADLINE, introduction(&mut authenticated)).await {
+    let (operations, welcome) = match timeout(INTRODUCTION_PATIENCE, introduction(&mut authenticated)).await {
         Ok(Ok(introduction)) => introduction,
         Ok(Err(reason)) => return Err(unwelcome(&authenticated, &reason)),
         Err(_) => return Err(unwelcome(&authenticated, "it did not say who else is there in time")),
@@ -230,9 +234,10 @@ async fn introduction(authenticated: &mut Authenticated) -> Result<(Vec<Operatio
             Some(_) => return Err("it did not say who else is there".into()),
             None => {}
         }
-        match authenticated.receive.read(&mut chunk).await {
-            Ok(Some(length)) => authenticated.reader.push(&chunk[..length]),
-            Ok(None) | Err(_) => return Err("it ended the conversation".into()),
+        match timeout(HANDSHAKE_DEADLINE, authenticated.receive.read(&mut chunk)).await {
+            Ok(Ok(Some(length))) => authenticated.reader.push(&chunk[..length]),
+            Ok(Ok(None) | Err(_)) => return Err("it ended the conversation".into()),
+            Err(_) => return Err("it fell silent before it had said who else is there".into()),
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Members coming, going, vanishing and coming back.
 
+use super::dialling::Dial;
 use super::entering::Entered;
 use super::event::{Departure, Event, PathKind};
-use super::{Session, gain};
+use super::{Ending, Session, gain};
 use crate::net::connectivity::Attach;
 use crate::net::link::{Authenticated, Closed, Link, LinkEvent, LinkId};
 use crate::net::node::{FAREWELL, close};
 use crate::voice::engine::{PeerVoice, VoiceKey};
 use protocol::control::{Grants, Leave, Members, Message, VoiceState, Welcome};
-use protocol::group::{Added, describe};
+use protocol::group::{Added, Role, describe};
 use protocol::id::PeerId;
 use protocol::limits::MEMBERS_MAX;
 use protocol::noise::Mode;
@@ -16,7 +17,6 @@ use protocol::path::Kind;
 use protocol::reach::Reach;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 /// Two connections made within this time were made by both sides dialling at once.
@@ -28,6 +28,9 @@ const UNMET_MAX: usize = 16;
 
 /// A member that was introduced to us dials us itself; only when it did not succeed by then do we.
 const DIAL_PATIENCE: Duration = Duration::from_millis(1500);
+
+/// Others are told at most this often where a member is now.
+const MOVE_INTERVAL: Duration = Duration::from_secs(3);
 
 /// How long a newcomer's first packets are expected.
 const NEWCOMER_KNOCKS: Duration = Duration::from_secs(4);
@@ -46,7 +49,12 @@ pub(super) struct Member {
     pub(super) is_estranged: bool,
     /// Who told us of it, until it is connected for the first time.
     introduced_by: Option<PeerId>,
-    pub(super) dial: Option<AbortHandle>,
+    /// It can be reached elsewhere than we told the others, and when we did that last.
+    has_moved: bool,
+    moved_at: Option<Instant>,
+    /// It says that we are not in the group any more.
+    pub(super) has_turned_us_away: bool,
+    pub(super) dial: Option<Dial>,
 }
 
 /// A member's connection.
@@ -73,6 +81,9 @@ impl Member {
     fn new(introduced_by: Option<PeerId>) -> Self {
         Self {
             introduced_by,
+            has_moved: false,
+            moved_at: None,
+            has_turned_us_away: false,
             asked_for_missing: None,
             is_estranged: false,
             active: None,
@@ -105,7 +116,7 @@ impl Member {
 
     pub(super) fn stop_dialling(&mut self) {
         if let Some(dial) = self.dial.take() {
-            dial.abort();
+            dial.stop();
         }
     }
 }
@@ -235,8 +246,14 @@ impl Session {
             self.surroundings.node.socket().paths().remove(authenticated.connection.remote_address());
             return false;
         }
-        member.stop_dialling();
+        if dialled || smaller_dialled {
+            member.stop_dialling();
+        } else if let Some(dial) = &member.dial {
+            // Where both dialled at once it is ours that is kept, and the other side may know it by now.
+            dial.wind_up();
+        }
         member.introduced_by = None;
+        member.has_turned_us_away = false;
         let was_estranged = std::mem::take(&mut member.is_estranged);
         let away = member.away_since.take();
         self.drop_link(peer, close::REPLACED, "a newer one is used");
@@ -333,6 +350,10 @@ impl Session {
         match event {
             LinkEvent::Message(message) => self.on_message(peer, message),
             LinkEvent::Closed(Closed::Left) => self.on_left(peer),
+            // By what was said we are out, and they act on it.
+            LinkEvent::Closed(Closed::Gone) if self.put_out_since.is_some() => {
+                self.ending = Some(Ending::Removed);
+            }
             LinkEvent::Closed(Closed::Gone) => self.on_seat_expired(peer),
             LinkEvent::Closed(Closed::Replaced) => self.on_vanished(peer, "a newer connection is on its way"),
             LinkEvent::Closed(Closed::Broken(reason)) => self.on_vanished(peer, &reason),
@@ -344,23 +365,9 @@ impl Session {
             // Only the first message of the member we came in by counts.
             Message::Welcome(_) => {}
             Message::Members(Members { members }) => {
-                // More than a group has would be passed on until our own connections give way.
+                // There are no more in a group.
                 for member in members.into_iter().take(MEMBERS_MAX) {
-                    if self.unmet_through(peer) >= UNMET_MAX {
-                        return;
-                    }
-                    let id = PeerId(*member.id);
-                    let reach = self.believable(peer, Reach::from_texts(&member.addresses, &member.relays));
-                    if self.hear_of(peer, id, &reach) {
-                        self.introduce(id, Some(peer));
-                    }
-                    if self.learn(id, &member.name, reach.clone(), Some(peer)) {
-                        // It dials us already: our NAT has to let it in.
-                        self.surroundings.connectivity.punch(reach, NEWCOMER_KNOCKS);
-                        self.introduce(id, Some(peer));
-                        self.announce_group();
-                        self.dial(id, DIAL_PATIENCE);
-                    }
+                    self.on_description(peer, &member);
                 }
             }
             Message::Grants(grants) => self.doors.learn_grants(grants.grants),
@@ -385,16 +392,48 @@ impl Session {
         }
     }
 
-    /// Takes over where a member may be reached now, from itself or, while we have not met it, from others; returns
-    /// whether that is news for those who have not met it either.
-    fn hear_of(&mut self, from: PeerId, id: PeerId, reach: &Reach) -> bool {
-        let is_met = self.members.get(&id).is_some_and(|member| member.active.is_some());
-        if reach.is_empty() || (is_met && from != id) {
-            return false;
+    /// A member tells of somebody, or of itself.
+    fn on_description(&mut self, from: PeerId, described: &protocol::control::Member) {
+        if self.unmet_through(from) >= UNMET_MAX {
+            return;
         }
-        self.doors.directory(|directory| {
-            if from == id { directory.move_to(id, reach) } else { directory.extend(id, reach) }
-        }) && from == id
+        let id = PeerId(*described.id);
+        let reach = self.believable(from, Reach::from_texts(&described.addresses, &described.relays));
+        self.hear_of(from, id, &reach);
+        if self.learn(id, &described.name, reach.clone(), Some(from)) {
+            // It dials us already: our NAT has to let it in.
+            self.surroundings.connectivity.punch(reach, NEWCOMER_KNOCKS);
+            self.introduce(id, Some(from));
+            self.announce_group();
+            self.dial(id, DIAL_PATIENCE);
+        }
+    }
+
+    /// Takes over where a member may be reached now, from itself or, while we have not met it, from others.
+    fn hear_of(&mut self, from: PeerId, id: PeerId, reach: &Reach) {
+        let Some(member) = self.members.get_mut(&id).filter(|_| !reach.is_empty()) else { return };
+        if from == id {
+            member.has_moved |= self.doors.directory(|directory| directory.move_to(id, reach));
+        } else if member.active.is_none() {
+            self.doors.directory(|directory| directory.extend(id, reach));
+        }
+    }
+
+    /// Tells those who have not met a member either where it is now: at once, and then no more often than this however
+    /// often it moves.
+    pub(super) fn introduce_moved(&mut self) {
+        let is_due = |member: &Member| {
+            let was = member.moved_at;
+            member.has_moved && was.is_none_or(|moved_at| moved_at.elapsed() > MOVE_INTERVAL)
+        };
+        let moved: Vec<PeerId> =
+            self.members.iter().filter(|(_, member)| is_due(member)).map(|(peer, _)| *peer).collect();
+        for peer in moved {
+            if let Some(member) = self.members.get_mut(&peer) {
+                (member.has_moved, member.moved_at) = (false, Some(Instant::now()));
+            }
+            self.introduce(peer, None);
+        }
     }
 
     /// Tells all where we may be reached, when that has changed: those whom we have not met hear it from the others.
@@ -444,6 +483,20 @@ impl Session {
                 self.emit(Event::Talking { peer: peer.to_string(), on: false });
             }
             self.emit(Event::Lost { peer: peer.to_string(), reason: reason.into() });
+        }
+    }
+
+    /// A member says that we are not in the group any more. That all say so is as good as having heard it: who was put
+    /// out while out of reach is told nothing else. A founder nobody can put out.
+    pub(super) fn on_turned_away(&mut self, peer: PeerId) {
+        let Some(member) = self.members.get_mut(&peer) else { return };
+        member.has_turned_us_away = true;
+        let me = self.me();
+        let is_founder = self
+            .doors
+            .membership(|membership| membership.members.get(&me).is_some_and(|we| we.role == Role::Founder));
+        if !is_founder && self.present().all(|(_, member)| member.has_turned_us_away) {
+            self.ending = Some(Ending::Removed);
         }
     }
 

@@ -32,7 +32,7 @@ use event::{Event, GroupMember};
 use members::Member;
 use places::Places;
 use protocol::control::{Message, VoiceState};
-use protocol::group::{Admission, Role, describe};
+use protocol::group::{Admission, FindError, Role, describe};
 use protocol::id::PeerId;
 use protocol::media::Frame;
 use protocol::noise::{HandshakeError, Mode, RefuseReason};
@@ -93,6 +93,8 @@ enum Report {
     Refused(HandshakeFailure),
     /// Nobody could be reached for as long as a seat is kept.
     Unreachable(PeerId),
+    /// A member says that we were put out.
+    TurnedAway(PeerId),
 }
 
 /// A running call.
@@ -116,6 +118,10 @@ pub struct Session {
     told_reach: Option<Reach>,
     /// Why the call is over, once it is.
     ending: Option<Ending>,
+    /// Since when we are out, by what the others say.
+    put_out_since: Option<tokio::time::Instant>,
+    /// When we last said that we are not absent.
+    returned_at: Option<tokio::time::Instant>,
     acquaintances: Acquaintances,
     chat: ChatState,
 }
@@ -164,6 +170,8 @@ impl Session {
             refusals_told: BTreeMap::new(),
             told_reach: None,
             ending: None,
+            put_out_since: None,
+            returned_at: None,
             acquaintances,
             chat: ChatState::new(),
         };
@@ -217,6 +225,7 @@ impl Session {
             Report::Authenticated(authenticated, mode) => self.on_authenticated(*authenticated, mode),
             Report::Refused(failure) => self.on_refused(&failure),
             Report::Unreachable(peer) => self.on_unreachable(peer),
+            Report::TurnedAway(peer) => self.on_turned_away(peer),
         }
     }
 
@@ -238,7 +247,9 @@ impl Session {
                     hint: "nothing to do if you expected nobody".into(),
                 });
             }
-            HandshakeFailure::Refused(_)
+            // Whoever was put out while out of reach comes as it always did, and hears it now.
+            HandshakeFailure::PutOut
+            | HandshakeFailure::Refused(_)
             | HandshakeFailure::Deadline
             | HandshakeFailure::Broken(_)
             | HandshakeFailure::Lingering => {
@@ -313,9 +324,13 @@ impl Session {
         }
     }
 
-    /// Whom a person means; an `error` event when that is nobody, or several.
+    /// Whom a person means; an `error` event when that is nobody, or several. Who is in and was never met goes by its id.
     fn find(&self, who: &str) -> Option<PeerId> {
         let found = self.doors.directory(|directory| directory.find(who));
+        let found = match found {
+            Err(FindError::Nobody) => self.doors.membership(|membership| membership.find(who)),
+            found => found,
+        };
         if let Err(error) = &found {
             self.emit(Event::Error {
                 code: "no_such_peer",

@@ -33,6 +33,12 @@ const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// Operations of a summary that are looked at; ours have fewer.
 const HEADS_MAX: usize = 128;
 
+/// We say at most this often that we are back.
+const RETURN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// By what we heard so far we are out. A removal that voids it may be on its way.
+const LAST_DOUBT: Duration = Duration::from_secs(1);
+
 /// A member who was put out hears why before the connection is closed.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
@@ -163,23 +169,21 @@ impl Session {
                 self.on_membership();
                 true
             }
-            Err(NotAllowed::Rules) => {
-                self.emit(Event::Error {
-                    code: "not_allowed",
-                    message: "you may not do that in this group".into(),
-                    hint: "ask a moderator; `who` shows who moderates".into(),
-                });
-                false
-            }
-            Err(NotAllowed::NotTaken(reason)) => {
-                self.emit(Event::Error {
-                    code: "not_allowed",
-                    message: reason.to_string(),
-                    hint: "start a new group".into(),
-                });
+            Err(error) => {
+                self.refuse(error);
                 false
             }
         }
+    }
+
+    fn refuse(&self, error: NotAllowed) {
+        let (message, hint) = match error {
+            NotAllowed::Rules => {
+                ("you may not do that in this group".into(), "ask a moderator; `who` shows who moderates")
+            }
+            NotAllowed::NotTaken(reason) => (reason.to_string(), "start a new group"),
+        };
+        self.emit(Event::Error { code: "not_allowed", message, hint: hint.into() });
     }
 
     /// Puts somebody out of the group.
@@ -205,9 +209,16 @@ impl Session {
 
     /// Makes one ticket worthless, or all of them.
     pub(super) fn revoke(&mut self, which: &str) {
+        let me = self.me();
+        let may_revoke_all = self.doors.membership(|membership| membership.moderates(me));
+        let is_ours = |issuer: PeerId| may_revoke_all || issuer == me;
         let tickets = match which.parse::<Ticket>() {
-            Ok(ticket) => vec![ticket.id],
-            Err(_) if which == "all" => self.doors.valid_tickets(),
+            Ok(ticket) if is_ours(ticket.issuer) => vec![ticket.id],
+            Ok(_) => return self.refuse(NotAllowed::Rules),
+            Err(_) if which == "all" => {
+                let valid = self.doors.valid_tickets().into_iter();
+                valid.filter(|(_, issuer)| is_ours(*issuer)).map(|(ticket, _)| ticket).collect()
+            }
             Err(error) => {
                 return self.emit(Event::Error {
                     code: "no_such_ticket",
@@ -264,17 +275,38 @@ impl Session {
             (ours.is_some(), ours.is_some_and(|state| state.is_absent), members)
         });
         if !is_in {
-            self.ending = Some(Ending::Removed);
+            self.put_out_since.get_or_insert_with(Instant::now);
             return;
         }
+        self.put_out_since = None;
         let gone: Vec<PeerId> = self.members.keys().copied().filter(|peer| !members.contains(peer)).collect();
         for peer in gone {
             self.put_out(peer);
         }
         if is_absent {
-            self.declare(Action::Return);
+            self.say_that_we_are_back();
         }
         self.announce_group();
+    }
+
+    /// Somebody called us absent. Each time it is for us to contradict, but no faster than this: what one member may say
+    /// in a group is bounded.
+    pub(super) fn say_that_we_are_back(&mut self) {
+        if self.returned_at.is_none_or(|returned| returned.elapsed() > RETURN_INTERVAL) {
+            self.returned_at = Some(Instant::now());
+            self.declare(Action::Return);
+        }
+    }
+
+    /// What time alone brings about.
+    pub(super) fn watch_membership(&mut self) {
+        if self.put_out_since.is_some_and(|since| since.elapsed() > LAST_DOUBT) {
+            self.ending = Some(Ending::Removed);
+        }
+        let me = self.me();
+        if self.doors.membership(|membership| membership.members.get(&me).is_some_and(|we| we.is_absent)) {
+            self.say_that_we_are_back();
+        }
     }
 
     /// Cuts a member off that is not in the group any more.

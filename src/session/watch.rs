@@ -88,6 +88,8 @@ impl Session {
             self.watch_figures(peer, now);
         }
         self.on_doors();
+        self.watch_membership();
+        self.introduce_moved();
         self.tell_reach();
         self.adapt_encoder();
         self.publish(now);

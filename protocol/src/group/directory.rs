@@ -69,14 +69,13 @@ impl Directory {
         is_new
     }
 
-    /// More ways to a known member, tried before those that are known; returns whether they are new.
+    /// More ways to a known member; returns whether they are new. Of those that are known half stay, whatever somebody
+    /// else tells.
     pub fn extend(&mut self, id: PeerId, reach: &Reach) -> bool {
         let Some(record) = self.members.get(&id) else { return false };
-        let mut all = reach.clone();
-        let old = &record.reach;
-        all.addresses.extend(old.addresses.iter().filter(|address| !reach.addresses.contains(address)));
-        all.relays.extend(old.relays.iter().filter(|relay| !reach.relays.contains(relay)).cloned());
-        self.move_to(id, &all)
+        let addresses = mixed(&record.reach.addresses, &reach.addresses, CANDIDATES_MAX);
+        let relays = mixed(&record.reach.relays, &reach.relays, TICKET_RELAYS_MAX);
+        self.move_to(id, &Reach { addresses, relays })
     }
 
     /// Removes a member; returns whether it was there.
@@ -115,6 +114,18 @@ impl Directory {
     }
 }
 
+/// The known and the told without repetition, `most` at most: of the known the first half, then the told, then the rest.
+fn mixed<T: Clone + PartialEq>(known: &[T], told: &[T], most: usize) -> Vec<T> {
+    let (kept, others) = known.split_at(known.len().min(most / 2));
+    let mut all: Vec<T> = kept.to_vec();
+    for way in told.iter().chain(others) {
+        if all.len() < most && !all.contains(way) {
+            all.push(way.clone());
+        }
+    }
+    all
+}
+
 /// Why [`Directory::find`] found no member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FindError {
@@ -141,7 +152,9 @@ mod tests {
     use super::{Added, Directory, FindError};
     use crate::control::{Grant, Message, Welcome};
     use crate::id::PeerId;
-    use crate::limits::{CONTROL_MESSAGE_BYTES_MAX, GRANTS_MAX, MEMBERS_MAX, TICKET_RELAY_BYTES_MAX};
+    use crate::limits::{
+        CANDIDATES_MAX, CONTROL_MESSAGE_BYTES_MAX, GRANTS_MAX, MEMBERS_MAX, TICKET_RELAY_BYTES_MAX,
+    };
     use crate::reach::Reach;
 
     fn peer(n: u8) -> PeerId {
@@ -156,6 +169,21 @@ mod tests {
         }
         assert_eq!(directory.add(peer(200), "x", Reach::default()), Added::Full);
         assert_eq!(directory.add(peer(1), "y", Reach::default()), Added::Known);
+    }
+
+    #[test]
+    fn what_others_tell_of_a_member_leaves_half_of_its_own_ways() {
+        let mut directory = Directory::default();
+        let reach = |net: u8| {
+            let address = |host| std::net::SocketAddr::from(([192, 0, net, host], 5));
+            Reach { addresses: (0..CANDIDATES_MAX as u8).map(address).collect(), relays: Vec::new() }
+        };
+        directory.add(peer(1), "Ada", reach(2));
+        assert!(directory.extend(peer(1), &reach(3)) && directory.extend(peer(1), &reach(4)));
+        let known = &directory.get(peer(1)).expect("added above").reach.addresses;
+        assert_eq!(known.len(), CANDIDATES_MAX);
+        assert_eq!(known[..CANDIDATES_MAX / 2], reach(2).addresses[..CANDIDATES_MAX / 2]);
+        assert!(known.contains(&reach(4).addresses[0]), "a new address is tried as well");
     }
 
     #[test]

@@ -169,8 +169,10 @@ impl History {
         };
         let previous = is_own.then_some(place);
         // Counted along the chain, not by author: what one replica refuses is then refused by all, and whoever says one
-        // thing here and another there cannot hide behind its own bound.
-        if self.operations.len() >= room || self.nth_after(previous) > OPERATIONS_OF_AUTHOR_MAX {
+        // thing here and another there cannot hide behind its own bound. Nobody can make a moderator say so much that it
+        // cannot put them out any more.
+        let most = if is_needed_most { 2 * OPERATIONS_OF_AUTHOR_MAX } else { OPERATIONS_OF_AUTHOR_MAX };
+        if self.operations.len() >= room || self.nth_after(previous) > most {
             return Err(NotTaken::Full);
         }
         Ok(previous)

@@ -1,5 +1,6 @@
 //! Who is in the group, at one moment.
 
+use super::directory::FindError;
 use super::operation::{Admission, Role};
 use crate::id::PeerId;
 use crate::invite::TicketId;
@@ -86,6 +87,18 @@ impl Membership {
                 && first.is_some_and(|(first, _)| *first == peer)
         };
         self.moderates(peer) || stands_in()
+    }
+
+    /// The one member whose id begins so, with at least four characters.
+    pub fn find(&self, who: &str) -> Result<PeerId, FindError> {
+        let wanted = who.to_lowercase();
+        let is_meant = |peer: &&PeerId| wanted.len() >= 4 && peer.to_string().starts_with(&wanted);
+        let mut found = self.members.keys().filter(is_meant);
+        match (found.next(), found.next()) {
+            (Some(peer), None) => Ok(*peer),
+            (None, _) => Err(FindError::Nobody),
+            (Some(_), Some(_)) => Err(FindError::Several),
+        }
     }
 
     /// Whether a ticket was revoked by a moderator or its issuer.

@@ -26,7 +26,6 @@ use super::history::{History, Known, Place, Places};
 use super::membership::{MemberState, Membership, Removal};
 use super::operation::{Action, Admission, OperationId, Role};
 use crate::id::PeerId;
-use crate::limits::MEMBERS_MAX;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The operations by whom they are about, in the order of places.
@@ -403,7 +402,7 @@ impl Judge<'_> {
     fn membership(&self) -> Membership {
         let view = View::All;
         let mut membership = Membership { admission: self.admission(view), ..Membership::default() };
-        for (rank, (peer, role)) in self.members(view).into_iter().take(MEMBERS_MAX).enumerate() {
+        for (rank, (peer, role)) in self.members(view).into_iter().enumerate() {
             let is_absent = self.is_absent(peer, view);
             membership.members.insert(peer, MemberState { role, rank, is_absent });
         }

@@ -443,11 +443,30 @@ fn no_flood_of_additions_keeps_anybody_in() {
         roster.take(flood);
     }
     assert_eq!(roster.history().len(), OPERATIONS_MAX - OPERATIONS_RESERVED);
-    assert_eq!(roster.membership().members.len(), MEMBERS_MAX);
-    assert!(roster.membership().contains(peer(7)), "those who came first have their seats");
+    assert!((0..8).all(|n| roster.membership().contains(peer(n))));
     assert_eq!(roster.say(&identity(0), add(20)).err(), Some(NotAllowed::NotTaken(NotTaken::Full)));
     roster.say(&identity(0), remove(7)).expect("there is room for it");
     assert!(!roster.membership().contains(peer(7)));
+}
+
+#[test]
+fn nobody_is_pushed_out_by_the_many_that_somebody_let_in_before() {
+    let group = Group::of(2);
+    let mut roster = group.people[0].1.clone();
+    let from = roster.history().newest_addition(peer(1)).expect("it was added");
+    roster.take(chain(1, from, 2 * MEMBERS_MAX, |index| Action::Add { peer: somebody(index), ticket: None }));
+    roster.say(&identity(0), add(2)).expect("the founder lets in whom it likes");
+    assert!(roster.membership().contains(peer(2)));
+}
+
+#[test]
+fn whoever_is_made_to_say_as_much_as_one_may_can_still_put_out_who_did_that() {
+    let mut group = Group::of(2);
+    let (founder, roster) = &mut group.people[0];
+    while roster.say(founder, Action::Return).is_ok() {}
+    assert_eq!(roster.say(founder, add(1)).err(), Some(NotAllowed::NotTaken(NotTaken::Full)));
+    roster.say(founder, remove(1)).expect("there is room for it");
+    assert!(!roster.membership().contains(peer(1)));
 }
 
 #[test]

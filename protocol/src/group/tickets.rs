@@ -23,24 +23,48 @@ struct Minted {
     grant: Grant,
     /// How many may come in by it; 0 for any number.
     uses: u32,
+    /// Minted by ourselves.
+    is_own: bool,
 }
 
 impl Tickets {
-    /// Remembers a ticket that another member minted, valid until `latest` at most. What is known stays as it
-    /// is, and when [`GRANTS_MAX`] are known no more are taken: nobody can void the tickets of others.
-    pub fn learn(&mut self, mut grant: Grant, latest: u64) {
+    /// Remembers a ticket that another member minted, valid until `latest` at most, at `now_unix` seconds in the epoch of
+    /// this name; one of another epoch too, as that one may be about to begin. What is known stays as it is, and while
+    /// [`GRANTS_MAX`] are good no more are taken: nobody can void the tickets of others.
+    pub fn learn(&mut self, mut grant: Grant, latest: u64, epoch: u64, now_unix: u64) {
+        grant.expiry = grant.expiry.min(latest);
+        let is_good = |grant: &Grant| grant.epoch == epoch && grant.expiry > now_unix;
+        if self.tickets.contains_key(&*grant.ticket) {
+            return;
+        }
+        if self.tickets.len() >= GRANTS_MAX && is_good(&grant) {
+            self.forget_first(|minted| is_good(&minted.grant));
+        }
         if self.tickets.len() < GRANTS_MAX {
-            grant.expiry = grant.expiry.min(latest);
-            self.tickets.entry(*grant.ticket).or_insert(Minted { grant, uses: 0 });
+            self.tickets.insert(*grant.ticket, Minted { grant, uses: 0, is_own: false });
         }
     }
 
-    /// Remembers a ticket of our own. Beyond [`GRANTS_MAX`] the one that expires first is forgotten.
-    pub fn mint(&mut self, grant: Grant, uses: u32) {
-        self.tickets.insert(*grant.ticket, Minted { grant, uses });
-        while self.tickets.len() > GRANTS_MAX {
-            let first = self.tickets.values().min_by_key(|minted| minted.grant.expiry);
-            let first = *first.expect("a table over its bound is not empty").grant.ticket;
+    /// Remembers a ticket of our own. Beyond [`GRANTS_MAX`] another one is forgotten: a void one, else one of somebody
+    /// else, else the one that expires first.
+    pub fn mint(&mut self, grant: Grant, uses: u32, now_unix: u64) {
+        let epoch = grant.epoch;
+        if self.tickets.len() >= GRANTS_MAX {
+            self.forget_first(|minted| minted.grant.epoch == epoch && minted.grant.expiry > now_unix);
+        }
+        if self.tickets.len() >= GRANTS_MAX {
+            self.forget_first(|minted| minted.is_own);
+        }
+        if self.tickets.len() >= GRANTS_MAX {
+            self.forget_first(|_| false);
+        }
+        self.tickets.insert(*grant.ticket, Minted { grant, uses, is_own: true });
+    }
+
+    /// Of those that need not be kept forgets the one that expires first.
+    fn forget_first(&mut self, is_kept: impl Fn(&Minted) -> bool) {
+        let others = self.tickets.iter().filter(|(_, minted)| !is_kept(minted));
+        if let Some(first) = others.min_by_key(|(_, minted)| minted.grant.expiry).map(|(id, _)| *id) {
             self.tickets.remove(&first);
         }
     }
@@ -51,10 +75,10 @@ impl Tickets {
         shared.map(|minted| minted.grant.clone()).collect()
     }
 
-    /// The ids of all that are good now.
-    pub fn valid(&self, membership: &Membership, epoch: u64, now_unix: u64) -> Vec<TicketId> {
-        let ids = self.tickets.keys().map(|id| TicketId(*id));
-        ids.filter(|id| self.secret(*id, membership, epoch, now_unix).is_ok()).collect()
+    /// The ids of all that are good now, and who minted them.
+    pub fn valid(&self, membership: &Membership, epoch: u64, now_unix: u64) -> Vec<(TicketId, PeerId)> {
+        let ids = self.tickets.iter().map(|(id, minted)| (TicketId(*id), PeerId(*minted.grant.issuer)));
+        ids.filter(|(id, _)| self.secret(*id, membership, epoch, now_unix).is_ok()).collect()
     }
 
     /// The secret of a ticket that opens the door at `now_unix` seconds, in the epoch of this name.
@@ -115,9 +139,9 @@ mod tests {
     #[test]
     fn others_can_neither_void_nor_prolong_a_ticket() {
         let mut tickets = Tickets::default();
-        tickets.mint(grant(0, 7, 100), 0);
+        tickets.mint(grant(0, 7, 100), 0, 10);
         for n in 0..2 * GRANTS_MAX as u64 {
-            tickets.learn(grant(n, 9, u64::MAX), 200);
+            tickets.learn(grant(n, 9, u64::MAX), 200, 5, 10);
         }
         assert_eq!(secret(&tickets, 0, 5, 50), Ok([7; 16]));
         assert_eq!(secret(&tickets, 0, 5, 150), Err(RefuseReason::ExpiredTicket));
@@ -126,9 +150,28 @@ mod tests {
     }
 
     #[test]
+    fn what_others_tell_leaves_room_for_ours_and_what_is_void_for_anybodys() {
+        let mut tickets = Tickets::default();
+        for n in 1..=2 * GRANTS_MAX as u64 {
+            tickets.learn(grant(n, 9, u64::MAX), 200, 5, 10);
+        }
+        tickets.mint(grant(0, 7, 20), 1, 10);
+        tickets.mint(grant(1000, 7, 20), 1, 10);
+        assert_eq!(secret(&tickets, 0, 5, 15), Ok([7; 16]));
+        assert_eq!(secret(&tickets, 1000, 5, 15), Ok([7; 16]));
+        // In the next epoch all of these are void.
+        let next = Grant { epoch: 6, ..grant(2000, 8, 300) };
+        tickets.learn(next, 400, 6, 100);
+        assert_eq!(secret(&tickets, 2000, 6, 100), Ok([8; 16]));
+        let void = Grant { epoch: 5, ..grant(3000, 8, 300) };
+        tickets.learn(void, 400, 6, 100);
+        assert_eq!(secret(&tickets, 3000, 6, 100), Err(RefuseReason::UnknownTicket));
+    }
+
+    #[test]
     fn a_ticket_ends_with_its_epoch() {
         let mut tickets = Tickets::default();
-        tickets.mint(grant(0, 7, 100), 0);
+        tickets.mint(grant(0, 7, 100), 0, 10);
         assert_eq!(secret(&tickets, 0, 6, 50), Err(RefuseReason::RevokedTicket));
         assert!(tickets.shared(6).is_empty());
     }
@@ -136,7 +179,7 @@ mod tests {
     #[test]
     fn a_counted_ticket_stays_with_its_issuer_and_is_used_up_by_others() {
         let (mut tickets, mut membership) = (Tickets::default(), Membership::default());
-        tickets.mint(grant(0, 7, 100), 1);
+        tickets.mint(grant(0, 7, 100), 1, 10);
         assert!(tickets.shared(5).is_empty());
         let ticket = TicketId(0u64.to_be_bytes());
         let (ada, ben) = (PeerId([8; 32]), PeerId([9; 32]));
@@ -150,7 +193,7 @@ mod tests {
     fn tickets_expire_and_the_table_is_bounded() {
         let mut tickets = Tickets::default();
         for n in 0..=GRANTS_MAX as u64 {
-            tickets.mint(grant(n, 7, 1000 + n), 0);
+            tickets.mint(grant(n, 7, 1000 + n), 0, 10);
         }
         assert_eq!(secret(&tickets, 0, 5, 10), Err(RefuseReason::UnknownTicket));
         assert_eq!(secret(&tickets, 5, 5, 10), Ok([7; 16]));
