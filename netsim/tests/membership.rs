@@ -4,11 +4,25 @@ use netsim::call::{Options, run};
 use netsim::outcome::{GroupOutcome, Outcome};
 use netsim::scenario::load;
 
-/// Plays a scenario of five people, of whom two are behind a wall from 12 s on for 80 s: longer than seats are kept.
-fn behind_a_wall(seed: u64, duration_s: u32, commands: &[(f64, &str, &str)]) -> Outcome {
+/// Two of the five, for longer than seats are kept.
+const TWO_FOR_LONG: Wall = Wall { around: r#""dora", "eve""#, for_s: 80 };
+
+/// One of the five, who comes back within the time for which its seat is kept.
+const ONE_FOR_A_WHILE: Wall = Wall { around: r#""eve""#, for_s: 30 };
+
+/// Who is cut off from all others from 12 s on, and for how long.
+struct Wall {
+    around: &'static str,
+    for_s: u32,
+}
+
+/// Plays a scenario of five people, of whom some are behind a wall for a while.
+fn behind_a_wall(seed: u64, wall: &Wall, commands: &[(f64, &str, &str)]) -> Outcome {
+    let Wall { around, for_s } = wall;
     let mut scenario = format!(
-        "description = \"a wall\"\nduration_s = {duration_s}\ndelay_ms = 25\n\
-         [[fault]]\nkind = \"partition\"\nat_s = 12\nfor_s = 80\nmembers = [\"dora\", \"eve\"]\n"
+        "description = \"a wall\"\nduration_s = {}\ndelay_ms = 25\n\
+         [[fault]]\nkind = \"partition\"\nat_s = 12\nfor_s = {for_s}\nmembers = [{around}]\n",
+        for_s + 70
     );
     for (at, name) in ["ada", "ben", "cid", "dora", "eve"].iter().enumerate() {
         scenario += &format!("[[member]]\nname = \"{name}\"\njoin_at_s = {at}\n");
@@ -47,7 +61,7 @@ fn partitions_talk_on_and_agree_when_they_meet_again() {
             (30.0, "dora", "kick eve"),
             (40.0, "ben", "leave"),
         ];
-        let outcome = behind_a_wall(seed, 150, &commands);
+        let outcome = behind_a_wall(seed, &TWO_FOR_LONG, &commands);
         let expected = Some(GroupOutcome {
             members: ["ada", "cid", "dora"].map(str::to_owned).to_vec(),
             locked: true,
@@ -63,8 +77,10 @@ fn partitions_talk_on_and_agree_when_they_meet_again() {
 
 #[test]
 fn who_is_kicked_behind_a_wall_is_out_as_soon_as_it_falls() {
-    for seed in 1..=5 {
-        let outcome = behind_a_wall(seed, 150, &[(20.0, "ada", "kick eve")]);
+    for (seed, wall) in
+        (1..=5).map(|seed| (seed, TWO_FOR_LONG)).chain([(6, ONE_FOR_A_WHILE), (7, ONE_FOR_A_WHILE)])
+    {
+        let outcome = behind_a_wall(seed, &wall, &[(20.0, "ada", "kick eve")]);
         let expected = Some(GroupOutcome {
             members: ["ada", "ben", "cid", "dora"].map(str::to_owned).to_vec(),
             locked: false,
