@@ -12,11 +12,13 @@
 //! A new target is a function here, five lines in `fuzz_targets`, an entry in `Cargo.toml`, and a row with
 //! valid examples in `tests/smoke.rs`. An input that once broke a promise becomes an example there.
 
+mod door;
 mod group;
 mod handshake;
 mod paths;
 mod voice;
 
+pub use door::{door, example_knock};
 pub use group::group_operations;
 pub use handshake::handshake;
 pub use paths::{ice_messages, ice_operations, reply, turn_operations, turn_stream};

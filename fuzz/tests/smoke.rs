@@ -79,6 +79,21 @@ fn no_input_breaks_a_reception_report() {
 }
 
 #[test]
+fn nobody_gets_past_the_door_without_a_true_knock() {
+    let knock = roundtable_fuzz::example_knock();
+    let datagram = |what: u8, bytes: &[u8]| [&[what, bytes.len() as u8][..], bytes].concat();
+    let mut first_packet = vec![0xc3, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+    first_packet.resize(200, 9);
+    let answer = protocol::door::cookie::answer([3; 12], b"0123456789abcdef");
+    let examples = [
+        [datagram(0x10, &knock), datagram(0x10, &first_packet), datagram(0x20, &first_packet)].concat(),
+        [datagram(0x14, &first_packet), datagram(0x14, &answer), datagram(0x14, &first_packet)].concat(),
+        datagram(0x14, &first_packet).repeat(20),
+    ];
+    run(roundtable_fuzz::door, &examples, 20_000);
+}
+
+#[test]
 fn no_changed_check_is_answered() {
     run(roundtable_fuzz::ice_messages, &[Vec::new(), vec![0, 40, 1], vec![20]], 20_000);
 }

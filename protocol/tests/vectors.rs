@@ -7,7 +7,13 @@ use protocol::control::{
     CandidateInfo, Candidates, Chat, Epoch, Grant, Grants, Heads, Leave, Member, Members, Message,
     Operations, SignedOperation, VoiceState, Welcome,
 };
+use protocol::door::KnockKey;
+use protocol::door::cookie::{answer, challenge, read_answer, read_challenge};
+use protocol::door::knock::read_knock;
 use protocol::group::{Action, Admission, Operation, Role, Roster, commitment};
+use protocol::ice::{
+    Agent, AgentConfig, Candidate, CandidateKind, Credentials, Role as IceRole, username_of,
+};
 use protocol::id::{GroupId, PeerId};
 use protocol::identity::{Identity, noise_key};
 use protocol::invite::{Door, Ticket, TicketId, TicketSecret};
@@ -17,12 +23,23 @@ use protocol::noise::{
     Credential, EpochSecret, Initiator, InitiatorEvent, Local, Mode, Responder, ResponderEvent, Secret,
     stretch_password,
 };
+use protocol::path::{Route, Via};
 use protocol::reach::Reach;
 use protocol::reply::Reply;
+use protocol::stun::TransactionId;
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 const GROUP: GroupId = GroupId([0x11; 16]);
+const EPOCH: u64 = 7;
+const EPOCH_SECRET: [u8; 32] = [0x55; 32];
+const TICKET_SECRET: [u8; 16] = [0x44; 16];
+/// What the two ends of a connection export from TLS for Noise.
+const EXPORTER: [u8; 32] = [0x33; 32];
+const PASSWORD: &[u8] = b"four random common words";
+/// From which each side makes its ephemeral keys.
+const SEEDS: [[u8; 32]; 2] = [[1; 32], [2; 32]];
 
 fn alice() -> Identity {
     Identity::from_seed(&[0xa1; 32])
@@ -53,10 +70,12 @@ fn the_wire_is_what_it_was() {
     let mut vectors = Vectors(String::new());
     identities(&mut vectors);
     invitations(&mut vectors);
+    door(&mut vectors);
     handshakes(&mut vectors);
     control(&mut vectors);
     group(&mut vectors);
     media(&mut vectors);
+    checks(&mut vectors);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors.txt");
     if std::env::var("VECTORS").is_ok_and(|what| what == "write") {
         std::fs::write(&path, &vectors.0).expect("the file can be written");
@@ -70,6 +89,7 @@ fn the_wire_is_what_it_was() {
 
 fn identities(vectors: &mut Vectors) {
     vectors.put("identity.seed", &[0xa1; 32]);
+    vectors.put("identity.seed.of_bob", &[0xb0; 32]);
     vectors.put("identity.peer_id", &alice().peer_id().0);
     vectors.put_text("identity.peer_id.text", &alice().peer_id().to_string());
     vectors.put("identity.x25519", &noise_key(&alice().peer_id()).expect("a key"));
@@ -81,7 +101,7 @@ fn ticket() -> Ticket {
         group: GROUP,
         issuer: bob().peer_id(),
         id: TicketId([0x22; 8]),
-        secret: TicketSecret::from_bytes([0x44; 16]),
+        secret: TicketSecret::from_bytes(TICKET_SECRET),
         expires_at: 1_800_000_000,
         uses: 3,
         candidates: vec![at("203.0.113.5:4700"), at("[2001:db8::7]:4701")],
@@ -101,13 +121,55 @@ fn invitations(vectors: &mut Vectors) {
     vectors.put_text("reply", &Reply { reach }.to_string());
 }
 
+fn door(vectors: &mut Vectors) {
+    const UNIX: u64 = 1_799_999_999;
+    let keys = [
+        ("ticket", KnockKey::of_ticket(TicketId([0x22; 8]), &TicketSecret::from_bytes(TICKET_SECRET))),
+        ("member", KnockKey::of_member(GROUP, EPOCH, &EpochSecret::from_bytes(EPOCH_SECRET))),
+    ];
+    for (name, key) in keys {
+        let knock = key.knock(TransactionId([0x0a; 12]), UNIX);
+        let read = read_knock(&knock).expect("it is one");
+        assert!(key.made(&knock) && read.name == key.name() && read.made_at == UNIX);
+        vectors.put(&format!("door.knock.{name}"), &knock);
+    }
+    let (token, cookie) = ([0x0b; 12], *b"0123456789abcdef");
+    assert_eq!(read_challenge(&challenge(token, &cookie)), Some((token, cookie)));
+    vectors.put("door.challenge", &challenge(token, &cookie));
+    assert_eq!(read_answer(&answer(token, &cookie)), Some(cookie));
+    vectors.put("door.answer", &answer(token, &cookie));
+}
+
+/// A check and its answer, between agents whose names and passwords are 8 and 26 times the same letter.
+fn checks(vectors: &mut Vectors) {
+    let agent = |role, local: &str, remote: &str| {
+        let credentials = |name: &str| Credentials { ufrag: name.repeat(8), pwd: name.repeat(26) };
+        let (local, remote) = (credentials(local), credentials(remote));
+        let (seed, relay_only, birthday) = ([2; 32], false, false);
+        AgentConfig { role, tie_breaker: 1, local, remote, seed, relay_only, birthday }
+    };
+    let [here, there] = [at("192.0.2.1:1000"), at("192.0.2.2:2000")];
+    let mut asking = Agent::new(agent(IceRole::Controlling, "a", "b"), Duration::ZERO);
+    let mut asked = Agent::new(agent(IceRole::Controlled, "b", "a"), Duration::ZERO);
+    let host = |address| Candidate { kind: CandidateKind::Host, address, via: Via::Socket };
+    asking.add_local(Duration::ZERO, host(here));
+    asked.add_local(Duration::ZERO, host(there));
+    asking.add_remote(Duration::ZERO, CandidateKind::ServerReflexive, there);
+    asking.handle_timeout(Duration::ZERO);
+    let check = asking.poll_transmit().expect("an agent that knows an address checks it").bytes;
+    assert_eq!(username_of(&check), Some(("b".repeat(8), "a".repeat(8))));
+    vectors.put("ice.check", &check);
+    assert!(asked.handle_stun(Duration::ZERO, Route::direct(here), &check));
+    vectors.put("ice.answer", &asked.poll_transmit().expect("a true check is answered").bytes);
+}
+
 /// Both sides with fixed keys, and what each sent.
 fn shake(vectors: &mut Vectors, name: &str, credential: Credential) {
     let (alice, bob) = (alice(), bob());
-    let local = |identity, name, seed| Local { identity, name, exporter: [0x33; 32], seed: [seed; 32] };
-    let mut initiator = Initiator::new(&local(&alice, "Alice", 1), credential, b"from alice");
-    let mut responder = Responder::new(&local(&bob, "Bob", 2), GROUP);
-    let password = || stretch_password(b"four random common words", GROUP);
+    let local = |identity, name, seed| Local { identity, name, exporter: EXPORTER, seed };
+    let mut initiator = Initiator::new(&local(&alice, "Alice", SEEDS[0]), credential, b"from alice");
+    let mut responder = Responder::new(&local(&bob, "Bob", SEEDS[1]), GROUP);
+    let password = || stretch_password(PASSWORD, GROUP);
     for number in 1.. {
         let (from, message) = if let Some(message) = initiator.poll_transmit() {
             responder.handle_message(&message);
@@ -122,13 +184,13 @@ fn shake(vectors: &mut Vectors, name: &str, credential: Credential) {
         while let Some(event) = responder.poll_event() {
             match event {
                 ResponderEvent::NeedSecret(Mode::Ticket { .. }) => {
-                    responder.provide(Secret::Ticket(TicketSecret::from_bytes([0x44; 16])));
+                    responder.provide(Secret::Ticket(TicketSecret::from_bytes(TICKET_SECRET)));
                 }
                 ResponderEvent::NeedSecret(Mode::Password) => {
                     responder.provide(Secret::Password(password()));
                 }
                 ResponderEvent::NeedSecret(Mode::Member { .. }) => {
-                    responder.provide(Secret::Member(EpochSecret::from_bytes([0x55; 32])));
+                    responder.provide(Secret::Member(EpochSecret::from_bytes(EPOCH_SECRET)));
                 }
                 ResponderEvent::NeedAdmission(_) => responder.admit(b"from bob"),
                 ResponderEvent::Established(established) => {
@@ -149,9 +211,16 @@ fn shake(vectors: &mut Vectors, name: &str, credential: Credential) {
 }
 
 fn handshakes(vectors: &mut Vectors) {
+    vectors.put("handshake.exporter", &EXPORTER);
+    vectors.put("handshake.seed.initiator", &SEEDS[0]);
+    vectors.put("handshake.seed.responder", &SEEDS[1]);
+    vectors.put("handshake.ticket.secret", &TICKET_SECRET);
+    vectors.put("handshake.member.epoch", &EPOCH.to_be_bytes());
+    vectors.put("handshake.member.secret", &EPOCH_SECRET);
+    vectors.put("handshake.password.password", PASSWORD);
     shake(vectors, "ticket", Credential::of_ticket(&ticket()));
-    let secret = EpochSecret::from_bytes([0x55; 32]);
-    shake(vectors, "member", Credential::Member { group: GROUP, epoch: 7, secret, to: bob().peer_id() });
+    let secret = EpochSecret::from_bytes(EPOCH_SECRET);
+    shake(vectors, "member", Credential::Member { group: GROUP, epoch: EPOCH, secret, to: bob().peer_id() });
     shake(vectors, "password", Credential::Password);
 }
 
@@ -164,10 +233,10 @@ fn control(vectors: &mut Vectors) {
     };
     let grant = Grant {
         ticket: [0x22; 8].into(),
-        secret: [0x44; 16].into(),
+        secret: TICKET_SECRET.into(),
         expiry: 1_800_000_000,
         issuer: bob().peer_id().0.into(),
-        epoch: 7,
+        epoch: EPOCH,
     };
     let candidates = Candidates {
         candidates: vec![CandidateInfo { kind: 1, address: "192.0.2.7:4700".into() }],
@@ -177,7 +246,7 @@ fn control(vectors: &mut Vectors) {
     };
     let operation = SignedOperation { body: vec![0xa0].into(), signature: [0x66; 64].into() };
     let welcome = Welcome {
-        epoch_secret: [0x55; 32].into(),
+        epoch_secret: EPOCH_SECRET.into(),
         members: vec![member.clone()],
         grants: vec![grant.clone()],
         group: GROUP.0.into(),
@@ -192,7 +261,7 @@ fn control(vectors: &mut Vectors) {
         ("chat", Message::Chat(Chat { id: 1, text: "hello".into() })),
         ("heads", Message::Heads(Heads { heads: vec![[0x77; 32].into()] })),
         ("operations", Message::Operations(Operations { operations: vec![operation] })),
-        ("epoch", Message::Epoch(Epoch { secret: [0x55; 32].into() })),
+        ("epoch", Message::Epoch(Epoch { secret: EPOCH_SECRET.into() })),
     ];
     for (name, message) in messages {
         let encoded = message.encode();

@@ -388,10 +388,10 @@ mod tests {
     use super::{Authenticated, Closed, Link, LinkEvent, LinkId, closed};
     use crate::net::node::{Node, close};
     use crate::net::udp::SystemUdp;
-    use protocol::control::MessageReader;
+    use protocol::control::{Chat, Leave, Message, MessageReader};
     use protocol::id::PeerId;
     use protocol::reach::Reach;
-    use quinn::{ApplicationClose, ConnectionError, VarInt};
+    use quinn::{ApplicationClose, Connection, ConnectionError, SendStream, VarInt};
     use std::time::{Duration, Instant};
     use tokio::sync::{broadcast, mpsc};
 
@@ -409,8 +409,15 @@ mod tests {
         assert!(!words.contains("lies"), "the other side's words are not for our screen");
     }
 
-    #[tokio::test]
-    async fn a_member_that_floods_with_datagrams_is_dropped_and_told_why() {
+    /// What the network has of a member who does as it likes.
+    struct Rogue {
+        connection: Connection,
+        control: SendStream,
+        _node: Node,
+    }
+
+    /// A member that does as it likes, our link to it, and what that tells.
+    async fn rogue() -> (Rogue, Link, mpsc::Receiver<(LinkId, LinkEvent)>) {
         let node = || {
             let udp = SystemUdp::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
             Node::start(Box::new(udp), None).expect("a node").0
@@ -423,8 +430,9 @@ mod tests {
         };
         let (dialled, connection) = tokio::join!(there.dial(address, false), answer);
         let theirs = dialled.expect("it is answered").keep();
-        let (mut stream, _receive) = theirs.open_bi().await.expect("a stream");
-        stream.write_all(&[0]).await.expect("it is sent");
+        let (mut control, _receive) = theirs.open_bi().await.expect("a stream");
+        // The stream is there for the other side once something came over it.
+        control.write_all(&Message::Leave(Leave {}).encode()).await.expect("it is sent");
         let (send, receive) = connection.accept_bi().await.expect("a stream");
         let authenticated = Authenticated {
             handshake_hash: [0; 32],
@@ -440,10 +448,27 @@ mod tests {
         };
         let (_frames, frames) = broadcast::channel(1);
         let (arrivals, _taken) = rtrb::RingBuffer::new(64);
-        let (events, mut told) = mpsc::channel(16);
+        let (events, told) = mpsc::channel(16);
         let link = Link::start(LinkId(1), authenticated, frames, arrivals, Instant::now(), events);
+        (Rogue { connection: theirs, control, _node: there }, link, told)
+    }
+
+    /// How many messages came, and how the link ended.
+    async fn end(told: &mut mpsc::Receiver<(LinkId, LinkEvent)>) -> (usize, Closed) {
+        let mut messages = 0;
+        loop {
+            match told.recv().await.expect("a report").1 {
+                LinkEvent::Message(_) => messages += 1,
+                LinkEvent::Closed(closed) => return (messages, closed),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_member_that_floods_with_datagrams_is_dropped_and_told_why() {
+        let (rogue, link, mut told) = rogue().await;
         for n in 0..20_000 {
-            if theirs.send_datagram_wait(vec![0; 40].into()).await.is_err() {
+            if rogue.connection.send_datagram_wait(vec![0; 40].into()).await.is_err() {
                 break;
             }
             // A flood that is lost is none.
@@ -451,15 +476,32 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
-        let ended = tokio::time::timeout(Duration::from_secs(5), theirs.closed()).await;
+        let ended = tokio::time::timeout(Duration::from_secs(5), rogue.connection.closed()).await;
         let ConnectionError::ApplicationClosed(ended) = ended.expect("it is dropped") else {
             panic!("not told why")
         };
         assert_eq!(ended.error_code, VarInt::from_u32(close::PROTOCOL));
-        let LinkEvent::Closed(Closed::Broken(reason)) = told.recv().await.expect("a report").1 else {
-            panic!("not dropped")
-        };
-        assert!(reason.contains("flood"), "{reason}");
+        let (messages, end) = end(&mut told).await;
+        assert!(matches!(&end, Closed::Broken(words) if words.contains("flood")), "{end:?}");
+        assert_eq!(messages, 1, "the one that opened the stream");
         assert!(link.counters.flooded() > 1000);
+    }
+
+    #[tokio::test]
+    async fn a_member_that_floods_with_control_messages_is_dropped_and_told_why() {
+        let (mut rogue, _link, mut told) = rogue().await;
+        let chat = Message::Chat(Chat { id: 1, text: "hello".into() }).encode();
+        let sender = async {
+            for _ in 0..5000 {
+                if rogue.control.write_all(&chat).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let both =
+            tokio::time::timeout(Duration::from_secs(5), async { tokio::join!(sender, end(&mut told)) });
+        let ((), (messages, end)) = both.await.expect("it ends");
+        assert!(matches!(&end, Closed::Broken(words) if words.contains("control")), "{end:?}");
+        assert!(messages < 700, "{messages} were taken");
     }
 }
